@@ -1,0 +1,47 @@
+//! Seawall: the front door of a Harbor cluster.
+//!
+//! # The map of the house
+//!
+//! Every room is a file `foo.rs` (its first page: what it is, why, its public face) and a folder `foo/`.
+//! A room uses only rooms on lower floors; `tests/architecture.rs` proves it.
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 8 | [`cli`]: one file per subcommand |
+//! | 7 | [`app`]: the only file that knows everybody |
+//! | 6 | [`admin`]: health, metrics, status and reload for operators |
+//! | 5 | [`front`]: what happens to every request before and after it is proxied |
+//! | 4 | [`proxy`]: one request to one node and back · [`reload`]: a new world, or why not |
+//! | 3 | [`state`]: what a request reads, once |
+//! | 2 | [`placement`]: which nodes may take a request |
+//! | 1 | [`upstream`]: nodes, their connections, their health |
+//! | 0 | [`net`], [`tls`]: sockets and certificates |
+//! | -1 | [`config`]: what the operator wrote |
+//! | -2 | [`telemetry`], [`lifecycle`], [`message`], [`harbor`], [`balance`], [`health`] |
+//!
+//! # Words
+//!
+//! *node*: one Harbor behind the door · *cluster*: the nodes that form one registry · *component*: a part of a
+//! node that Harbor reports on · *topology*: how nodes hold data · *class*: what a request is, from its method
+//! and path · *lease*: a chosen node plus one unit of its capacity · *snapshot*: what a request reads of the
+//! configuration, once · *drain*: take no new work, let running work finish · *probe*, *outlier*: active and
+//! passive health evidence.
+
+pub mod admin;
+pub mod app;
+pub mod balance;
+pub mod cli;
+pub mod config;
+pub mod front;
+pub mod harbor;
+pub mod health;
+pub mod lifecycle;
+pub mod message;
+pub mod net;
+pub mod placement;
+pub mod proxy;
+pub mod reload;
+pub mod state;
+pub mod telemetry;
+pub mod tls;
+pub mod upstream;
