@@ -1,0 +1,130 @@
+//! Credentials, looked at and never kept: who asks (for the log), how we ask ourselves, and where a challenge sends
+//! a client.
+
+mod challenge;
+
+pub use challenge::{Challenge, rewrite_realm};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::HeaderValue;
+use serde::Deserialize;
+
+/// Longest user name that is logged, in characters.
+const LONGEST: usize = 128;
+/// A token larger than this is not opened: no genuine one comes near.
+const LARGEST_TOKEN: usize = 64 * 1024;
+
+/// Who is asking, for the log: the user of `Basic`, or the subject of a bearer token. Nothing is verified, and no
+/// secret is ever part of it. `None` for anonymous requests and tokens without a subject.
+pub fn user(authorization: Option<&HeaderValue>) -> Option<String> {
+    let text = authorization?.to_str().ok()?;
+    let (scheme, credentials) = text.split_once(' ')?;
+    let credentials = credentials.trim();
+    if credentials.len() > LARGEST_TOKEN {
+        return None;
+    }
+    let name = if scheme.eq_ignore_ascii_case("basic") {
+        let pair = STANDARD.decode(credentials).ok()?;
+        let pair = String::from_utf8_lossy(&pair);
+        // Without a colon it is no pair, and may well be a secret.
+        pair.split_once(':')?.0.to_owned()
+    } else if scheme.eq_ignore_ascii_case("bearer") {
+        subject(credentials)?
+    } else {
+        return None;
+    };
+    sanitise(&name)
+}
+
+fn subject(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    Some(claims.sub)
+}
+
+/// Without control characters and marks that reorder text, so that no name can forge a log line.
+fn sanitise(name: &str) -> Option<String> {
+    let shown: String = name
+        .chars()
+        .filter(|c| !c.is_control() && !reorders(*c))
+        .take(LONGEST)
+        .collect();
+    (!shown.is_empty()).then_some(shown)
+}
+
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// An `Authorization: Basic` value (RFC 7617), marked sensitive so that no debug output shows it.
+pub fn basic(user: &str, password: &str) -> HeaderValue {
+    let text = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    // Base64 has no character that a header could not hold.
+    let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Basic"));
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn who(value: &str) -> Option<String> {
+        user(Some(&HeaderValue::from_str(value).unwrap()))
+    }
+
+    fn token(claims: &str) -> String {
+        format!("Bearer e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[test]
+    fn the_user_of_basic_is_seen_and_the_password_is_not() {
+        let value = basic("robot$ci+a", "s3:cret");
+        assert_eq!(user(Some(&value)).as_deref(), Some("robot$ci+a"));
+        assert!(value.is_sensitive());
+        assert!(!format!("{value:?}").contains("Basic"));
+    }
+
+    #[test]
+    fn the_subject_of_a_token_is_seen() {
+        assert_eq!(who(&token(r#"{"sub":"admin"}"#)).as_deref(), Some("admin"));
+        assert_eq!(who(&token(r#"{"sub":""}"#)), None);
+        assert_eq!(who(&token(r#"{"iss":"x"}"#)), None);
+        assert_eq!(who("Bearer opaque"), None);
+    }
+
+    #[test]
+    fn what_might_be_a_bare_secret_is_not_shown() {
+        assert_eq!(who(&format!("Basic {}", STANDARD.encode("secret"))), None);
+        assert_eq!(who("Digest username=\"x\""), None);
+        assert_eq!(who("secret"), None);
+        assert_eq!(user(None), None);
+    }
+
+    #[test]
+    fn a_name_cannot_forge_a_log_line() {
+        let value = basic("a\nb\u{202e}c\u{1b}[31m", "x");
+        assert_eq!(user(Some(&value)).as_deref(), Some("abc[31m"));
+        let long = user(Some(&basic(&"x".repeat(1000), ""))).unwrap();
+        assert_eq!(long.len(), 128);
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(text in "(Basic|Bearer|bearer)? ?[ -~]*") {
+            let _ = who(&text);
+        }
+
+        #[test]
+        fn no_claims_make_it_panic(claims in "\\PC*") {
+            let _ = who(&token(&claims));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Harbor's session cookies. Nodes take the cookie's value for a key of their Redis without looking at it: one that
+//! cannot be decoded makes a healthy node answer 503, and one that names another key may overwrite it. So only what
+//! a Harbor would have issued is passed on.
+
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+
+/// Whether Harbor keeps its session in a cookie of that name: `sid` since 1.7, `beegosessionID` before.
+pub fn is_session_cookie(name: &str) -> bool {
+    matches!(name, "sid" | "beegosessionID")
+}
+
+/// The `Cookie` lines to send instead, when a malformed session cookie had to be dropped; lines that become empty
+/// are left out. `None`: nothing is wrong, and nothing was allocated.
+pub fn clean_cookies(headers: &HeaderMap) -> Option<Vec<HeaderValue>> {
+    let lines = || headers.get_all(COOKIE).iter();
+    if lines().all(|line| crumbs(line).all(is_sound)) {
+        return None;
+    }
+    let cleaned = lines().filter_map(|line| {
+        if !line.is_empty() && crumbs(line).all(is_sound) {
+            return Some(line.clone());
+        }
+        let kept: Vec<&[u8]> = crumbs(line)
+            .filter(|crumb| is_sound(crumb) && !crumb.is_empty())
+            .collect();
+        if kept.is_empty() {
+            return None;
+        }
+        let mut value = HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()?;
+        value.set_sensitive(line.is_sensitive());
+        Some(value)
+    });
+    Some(cleaned.collect())
+}
+
+fn crumbs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes()
+        .split(|byte| *byte == b';')
+        .map(<[u8]>::trim_ascii)
+}
+
+fn is_sound(crumb: impl AsRef<[u8]>) -> bool {
+    let crumb = crumb.as_ref();
+    let mut parts = crumb.splitn(2, |byte| *byte == b'=');
+    let name = parts.next().unwrap_or_default().trim_ascii();
+    let is_session = std::str::from_utf8(name).is_ok_and(is_session_cookie);
+    !is_session || parts.next().is_some_and(is_issued)
+}
+
+/// Sixteen random bytes in lower-case hexadecimal: the only form that any Harbor issues.
+fn is_issued(value: &[u8]) -> bool {
+    value.len() == 32 && value.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether a `Set-Cookie` line is one of Harbor's own: its session, or the partner of its session against forgery.
+pub fn is_harbor_cookie(set_cookie: &HeaderValue) -> bool {
+    let name = set_cookie
+        .to_str()
+        .ok()
+        .and_then(|line| line.split_once('='))
+        .map(|(name, _)| name.trim());
+    name.is_some_and(|name| is_session_cookie(name) || matches!(name, "_xsrf" | "_gorilla_csrf"))
+}
+
+/// The `name=value` of a session that a `Set-Cookie` line hands out, to be sent back as a `Cookie`.
+pub fn issued(set_cookie: &HeaderValue) -> Option<HeaderValue> {
+    let pair = set_cookie.to_str().ok()?.split(';').next()?.trim();
+    let (name, value) = pair.split_once('=')?;
+    if !is_session_cookie(name) || value.is_empty() {
+        return None;
+    }
+    HeaderValue::from_str(pair).ok()
+}
+
+/// A `Set-Cookie` value with `Secure` added, and with `http_only` also `HttpOnly`, as Harbor's nginx adds them when it
+/// ends TLS itself. `HttpOnly` goes to session cookies alone: scripts of the 1.x pages read `_xsrf`. `None` when
+/// nothing is missing.
+pub fn secure(set_cookie: &HeaderValue, http_only: bool) -> Option<HeaderValue> {
+    let mut crumbs = crumbs(set_cookie);
+    let pair = crumbs.next().unwrap_or_default();
+    let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let is_session = std::str::from_utf8(name.trim_ascii()).is_ok_and(is_session_cookie);
+    let mut add_secure = true;
+    let mut add_http_only = http_only && is_session;
+    for attribute in crumbs {
+        add_secure &= !attribute.eq_ignore_ascii_case(b"secure");
+        add_http_only &= !attribute.eq_ignore_ascii_case(b"httponly");
+    }
+    if !add_secure && !add_http_only {
+        return None;
+    }
+    let mut value = set_cookie.as_bytes().to_vec();
+    if add_http_only {
+        value.extend_from_slice(b"; HttpOnly");
+    }
+    if add_secure {
+        value.extend_from_slice(b"; Secure");
+    }
+    HeaderValue::from_bytes(&value).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SID: &str = "0123456789abcdef0123456789abcdef";
+
+    fn cleaned(lines: &[&str]) -> Option<Vec<String>> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(COOKIE, HeaderValue::from_str(line).unwrap());
+        }
+        let text = |v: HeaderValue| v.to_str().unwrap().to_owned();
+        clean_cookies(&headers).map(|lines| lines.into_iter().map(text).collect())
+    }
+
+    #[test]
+    fn sound_cookies_are_left_as_they_are() {
+        let sound = format!("a=%zz;sid={SID} ;  b=\"x\"; beegosessionID={SID}");
+        assert_eq!(cleaned(&[&sound, "c=d"]), None);
+        assert_eq!(cleaned(&[]), None);
+    }
+
+    #[test]
+    fn only_malformed_session_cookies_go() {
+        for bad in [
+            "%zz",
+            "",
+            "cache:cfgs",
+            "0123456789ABCDEF0123456789ABCDEF",
+            "0123",
+            "\"0123456789abcdef0123456789abcdef\"",
+        ] {
+            let line = format!("a=1; sid={bad}; b=2");
+            assert_eq!(cleaned(&[&line, "c=%zz"]).unwrap(), ["a=1; b=2", "c=%zz"]);
+        }
+        assert_eq!(cleaned(&["a=1; sid; x"]).unwrap(), ["a=1; x"]);
+        assert_eq!(
+            cleaned(&["sid =bad; sid=", &format!("sid={SID}")]).unwrap(),
+            [format!("sid={SID}")]
+        );
+    }
+
+    #[test]
+    fn a_line_of_nothing_else_disappears() {
+        assert_eq!(cleaned(&["sid=%zz"]), Some(vec![]));
+        assert_eq!(cleaned(&["beegosessionID=x; sid=y;"]), Some(vec![]));
+    }
+
+    fn secured(line: &str, http_only: bool) -> Option<String> {
+        let value = secure(&HeaderValue::from_str(line).unwrap(), http_only)?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn secure_is_added_where_it_is_missing() {
+        assert_eq!(
+            secured("sid=x; Path=/; HttpOnly", true).as_deref(),
+            Some("sid=x; Path=/; HttpOnly; Secure")
+        );
+        assert_eq!(secured("sid=x; path=/; httponly; SECURE", true), None);
+        assert_eq!(
+            secured("sid=secure; Path=/", true).as_deref(),
+            Some("sid=secure; Path=/; HttpOnly; Secure")
+        );
+    }
+
+    #[test]
+    fn scripts_can_still_read_the_token_against_forgery() {
+        assert_eq!(
+            secured("_xsrf=a|b; Path=/", true).as_deref(),
+            Some("_xsrf=a|b; Path=/; Secure")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_is_always_sound(lines in proptest::collection::vec("(sid=|beegosessionID=|[a-f0-9]{32}|;| |=|%|[a-z])*", 0..4)) {
+            let mut headers = HeaderMap::new();
+            for line in &lines {
+                headers.append(COOKIE, HeaderValue::from_str(line).unwrap());
+            }
+            if let Some(kept) = clean_cookies(&headers) {
+                headers.remove(COOKIE);
+                for line in kept {
+                    prop_assert!(!line.is_empty());
+                    headers.append(COOKIE, line);
+                }
+            }
+            prop_assert_eq!(clean_cookies(&headers), None);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let _ = secure(&value, true);
+                let _ = clean_cookies(&HeaderMap::from_iter([(COOKIE, value)]));
+            }
+        }
+    }
+}
