@@ -1,0 +1,370 @@
+//! What differs between two configurations, in words for operators.
+
+use super::{
+    Account, Admin, Certificate, Cluster, Config, Endpoints, Health, Limits, Listen, Log, Node,
+    Outlier, Retry, Timeouts, duration, size,
+};
+
+/// One line for each difference, such as `cluster.node harbor-2: weight 10 → 5`.
+///
+/// Secrets and lists are only said to have changed. That a secret changed shows even though its file's name did
+/// not; the contents of certificates are not compared.
+pub fn changes(old: &Config, new: &Config) -> Vec<String> {
+    let (old, new) = (flatten(old), flatten(new));
+    let mut lines = Vec::new();
+    for before in &old {
+        match new.iter().find(|after| after.name == before.name) {
+            Some(after) => before.compare(after, &mut lines),
+            None => lines.push(format!("{}: removed", before.name)),
+        }
+    }
+    let is_new = |after: &&Subject| old.iter().all(|before| before.name != after.name);
+    lines.extend(
+        new.iter()
+            .filter(is_new)
+            .map(|after| format!("{}: added", after.name)),
+    );
+    lines
+}
+
+/// Something with a name, and its keys with their values as text.
+struct Subject {
+    name: String,
+    values: Vec<(&'static str, Value)>,
+}
+
+#[derive(PartialEq)]
+enum Value {
+    Shown(String),
+    Hidden(String),
+}
+
+impl Subject {
+    fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            values: Vec::new(),
+        }
+    }
+
+    fn shown(mut self, key: &'static str, value: impl ToString) -> Self {
+        self.values.push((key, Value::Shown(value.to_string())));
+        self
+    }
+
+    fn time(self, key: &'static str, value: std::time::Duration) -> Self {
+        self.shown(key, duration::show(value))
+    }
+
+    fn optional(self, key: &'static str, value: Option<impl ToString>) -> Self {
+        self.shown(
+            key,
+            value.map_or("none".to_owned(), |value| value.to_string()),
+        )
+    }
+
+    fn hidden(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.values.push((key, Value::Hidden(value.into())));
+        self
+    }
+
+    fn compare(&self, after: &Self, lines: &mut Vec<String>) {
+        // Both lists come from the same code, so that they have the same keys in the same order.
+        for ((key, old), (_, new)) in self.values.iter().zip(&after.values) {
+            match (old, new) {
+                (Value::Shown(old), Value::Shown(new)) if old != new => {
+                    lines.push(format!("{}: {key} {old} → {new}", self.name));
+                }
+                (old, new) if old != new => lines.push(format!("{}: {key} changed", self.name)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Structures are taken apart without `..`, so that a new key cannot be forgotten here.
+fn flatten(config: &Config) -> Vec<Subject> {
+    let Config {
+        file: _,
+        state_dir,
+        listen,
+        cluster,
+        health,
+        admin,
+        log,
+        timeouts,
+        retry,
+        outlier,
+        limits,
+    } = config;
+    let mut all = vec![Subject::new("top").shown("state_dir", state_dir.display())];
+    all.extend(listen.iter().map(of_listen));
+    all.extend(of_cluster(cluster));
+    all.extend(of_health(health, outlier));
+    all.extend([of_admin(admin), of_log(log), of_timeouts(timeouts)]);
+    all.extend(of_limits(limits, retry));
+    all
+}
+
+fn of_listen(listen: &Listen) -> Subject {
+    let Listen {
+        at: _,
+        address,
+        hosts,
+        proxy_protocol,
+        trusted_forwarders,
+        redirect_to_https,
+        redirect_port,
+        certificate,
+        self_signed,
+    } = listen;
+    Subject::new(format!("listen {address}"))
+        .hidden("hosts", format!("{hosts:?}"))
+        .hidden("proxy_protocol", format!("{proxy_protocol:?}"))
+        .hidden("trusted_forwarders", format!("{trusted_forwarders:?}"))
+        .shown("redirect_to_https", redirect_to_https)
+        .optional("redirect_port", *redirect_port)
+        .hidden("certificate", of_certificates(certificate))
+        .shown("self_signed", self_signed)
+}
+
+fn of_certificates<'c>(certificates: impl IntoIterator<Item = &'c Certificate>) -> String {
+    let paths = certificates
+        .into_iter()
+        .map(|Certificate { at: _, chain, key }| (chain, key));
+    format!("{:?}", paths.collect::<Vec<_>>())
+}
+
+fn of_cluster(cluster: &Cluster) -> Vec<Subject> {
+    let Cluster {
+        public_url,
+        topology,
+        balance,
+        node,
+        account,
+    } = cluster;
+    let whole = Subject::new("cluster")
+        .optional("public_url", public_url.as_ref())
+        .shown("topology", topology.name())
+        .shown("balance", balance);
+    let mut all = vec![whole];
+    all.extend(node.iter().map(of_node));
+    all.extend(account.iter().map(|account| {
+        let Account {
+            at: _,
+            user,
+            password,
+            password_file,
+        } = account;
+        Subject::new("cluster.account")
+            .shown("user", user)
+            .hidden("password", password.expose())
+            .hidden("password_file", format!("{password_file:?}"))
+    }));
+    all
+}
+
+fn of_node(node: &Node) -> Subject {
+    let Node {
+        at: _,
+        name,
+        endpoints,
+        weight,
+        ca,
+        client_certificate,
+    } = node;
+    let (url, core, portal) = match endpoints {
+        Endpoints::Whole(url) => (Some(url), None, None),
+        Endpoints::Parts { core, portal } => (None, Some(core), portal.as_ref()),
+    };
+    Subject::new(format!("cluster.node {name}"))
+        .optional("url", url)
+        .optional("core", core)
+        .optional("portal", portal)
+        .shown("weight", weight)
+        .hidden("ca", format!("{ca:?}"))
+        .hidden("client_certificate", of_certificates(client_certificate))
+}
+
+fn of_health(health: &Health, outlier: &Outlier) -> [Subject; 2] {
+    let Health {
+        probe,
+        interval,
+        timeout,
+        rise,
+        fall,
+        slow_start,
+    } = health;
+    let probes = Subject::new("health")
+        .shown("probe", probe.name())
+        .time("interval", *interval)
+        .time("timeout", *timeout)
+        .shown("rise", rise)
+        .shown("fall", fall)
+        .time("slow_start", *slow_start);
+    let Outlier {
+        consecutive,
+        base,
+        max,
+        max_percent,
+    } = outlier;
+    let requests = Subject::new("outlier")
+        .shown("consecutive", consecutive)
+        .time("base", *base)
+        .time("max", *max)
+        .shown("max_percent", max_percent);
+    [probes, requests]
+}
+
+fn of_admin(admin: &Admin) -> Subject {
+    let Admin {
+        at: _,
+        address,
+        token,
+        token_file,
+    } = admin;
+    let token = token.as_ref().map_or("", |token| token.expose());
+    Subject::new("admin")
+        .shown("address", address)
+        .hidden("token", token)
+        .hidden("token_file", format!("{token_file:?}"))
+}
+
+fn of_log(log: &Log) -> Subject {
+    let Log {
+        format,
+        level,
+        access,
+    } = log;
+    Subject::new("log")
+        .shown("format", format.name())
+        .shown("level", level.name())
+        .shown("access", access)
+}
+
+fn of_timeouts(timeouts: &Timeouts) -> Subject {
+    let Timeouts {
+        handshake,
+        head,
+        idle,
+        body_idle,
+        connect,
+        first_byte,
+        first_byte_other,
+        stall,
+        node_idle,
+        min_rate,
+        drain,
+    } = timeouts;
+    Subject::new("timeouts")
+        .time("handshake", *handshake)
+        .time("head", *head)
+        .time("idle", *idle)
+        .time("body_idle", *body_idle)
+        .time("connect", *connect)
+        .time("first_byte", *first_byte)
+        .time("first_byte_other", *first_byte_other)
+        .time("stall", *stall)
+        .time("node_idle", *node_idle)
+        .shown("min_rate", size::show(*min_rate))
+        .time("drain", *drain)
+}
+
+fn of_limits(limits: &Limits, retry: &Retry) -> [Subject; 2] {
+    let Limits {
+        connections,
+        h2_streams,
+        header_bytes,
+        headers,
+    } = limits;
+    let limits = Subject::new("limits")
+        .shown("connections", connections)
+        .shown("h2_streams", h2_streams)
+        .shown("header_bytes", size::show(*header_bytes as u64))
+        .shown("headers", headers);
+    let Retry {
+        attempts,
+        budget,
+        budget_min,
+    } = retry;
+    let retry = Subject::new("retry")
+        .shown("attempts", attempts)
+        .shown("budget", budget)
+        .shown("budget_min", budget_min);
+    [limits, retry]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse;
+
+    const TEXT: &str = r#"
+        [[listen]]
+        address = "0.0.0.0:443"
+        [[listen.certificate]]
+        chain = "a.pem"
+        key = "a-key.pem"
+        [cluster.account]
+        user = "robot"
+        password = "one"
+        [[cluster.node]]
+        name = "harbor-1"
+        url = "http://10.0.0.1"
+        [[cluster.node]]
+        name = "harbor-2"
+        url = "http://10.0.0.2"
+    "#;
+
+    fn changed(from: &str, to: &str) -> Vec<String> {
+        let read = |text: &str| parse(text, Path::new("seawall.toml")).unwrap();
+        assert!(TEXT.contains(from));
+        changes(&read(TEXT), &read(&TEXT.replace(from, to)))
+    }
+
+    #[test]
+    fn a_moved_line_is_no_change() {
+        assert_eq!(changed("[[listen]]", "\n# more\n[[listen]]"), [""; 0]);
+    }
+
+    #[test]
+    fn a_value_is_shown_before_and_after() {
+        assert_eq!(
+            changed(
+                "url = \"http://10.0.0.2\"",
+                "url = \"http://10.0.0.2\"\nweight = 5"
+            ),
+            ["cluster.node harbor-2: weight 10 → 5"]
+        );
+        assert_eq!(
+            changed(
+                "[cluster.account]",
+                "[timeouts]\ndrain = \"1m30s\"\n[cluster.account]"
+            ),
+            ["timeouts: drain 5m → 1m30s"]
+        );
+    }
+
+    #[test]
+    fn a_certificate_or_secret_is_only_said_to_have_changed() {
+        assert_eq!(
+            changed("a.pem", "b.pem"),
+            ["listen 0.0.0.0:443: certificate changed"]
+        );
+        assert_eq!(changed("one", "two"), ["cluster.account: password changed"]);
+    }
+
+    #[test]
+    fn nodes_come_and_go() {
+        assert_eq!(
+            changed("harbor-2", "harbor-3"),
+            [
+                "cluster.node harbor-2: removed",
+                "cluster.node harbor-3: added"
+            ]
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! Keys of features that this version does not have.
+//!
+//! They are known, so that nobody takes them for misspelt, and refused, because a configuration that asks for a
+//! virtual address or shared sessions and silently gets none is worse than an error at start.
+
+/// The key with its tables, and what it would configure.
+const UNSERVED: &[(&str, &str)] = &[
+    ("acme", "certificates from an ACME authority"),
+    ("affinity", "the tuning of what sticks to a node"),
+    ("cluster.node.role", "a primary with replicas"),
+    ("cluster.node.storage", "nodes with storage of their own"),
+    ("cluster.node.tier", "nodes in tiers"),
+    ("journal", "the journal of changes to reconcile"),
+    ("limits.class", "limits per class of requests"),
+    ("limits.client", "limits per client"),
+    ("limits.connections_per_node", "limits per node"),
+    ("limits.concurrency", "limits on concurrent requests"),
+    ("limits.node", "limits per node"),
+    ("limits.queue", "queues before busy nodes"),
+    ("limits.rates", "limits on rates"),
+    ("limits.requests", "limits on requests"),
+    ("limits.user", "limits per user"),
+    ("listen.client_auth", "client certificates"),
+    ("listen.client_ca", "client certificates"),
+    ("resume", "downloads that go on at another node"),
+    ("sessions.budget", "a store for sessions"),
+    ("sessions.prefix", "a store for sessions"),
+    ("sessions.store", "a store for sessions"),
+    ("sessions.store_file", "a store for sessions"),
+    ("trace", "tracing"),
+    ("vip", "virtual addresses"),
+];
+
+/// The topologies that are not served.
+pub(super) const TOPOLOGIES: [&str; 3] = ["replicated", "primary-replica", "tiered"];
+
+/// What the key at `path` would configure, if this version could.
+pub(super) fn feature(path: &str) -> Option<&'static str> {
+    UNSERVED
+        .iter()
+        .find(|(key, _)| *key == path)
+        .map(|(_, feature)| *feature)
+}
