@@ -1,0 +1,10 @@
+//! Sockets: listening, accepting, who is at the other end, and patience with them.
+//!
+//! A connection comes in through [`listen::bind`] and [`accept::accept`], may tell its true source by the PROXY
+//! protocol ([`proxy_protocol::read`]), and lives inside a [`stream::Patient`].
+
+pub mod accept;
+pub mod listen;
+pub mod proxy_protocol;
+pub mod stream;
+pub mod turns;

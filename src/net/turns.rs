@@ -1,0 +1,232 @@
+//! Whose turn it is on a client's connection: the client's, to send the head of a request, or ours, to answer.
+//!
+//! hyper counts the silence between two requests as part of the next head. Those are two different things to be patient
+//! with: an idle connection saves its owner a handshake, a head that trickles in is an attack (slowloris).
+
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// The requests under way on one connection.
+#[derive(Debug)]
+pub struct Turns {
+    opened: Instant,
+    busy: AtomicU32,
+    /// Milliseconds after `opened` at which the last request ended.
+    ended: AtomicU64,
+}
+
+impl Turns {
+    /// A connection that has just been opened.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Turns {
+            opened: Instant::now(),
+            busy: AtomicU32::new(0),
+            ended: AtomicU64::new(0),
+        })
+    }
+
+    /// A request began; it ends when the guard is dropped.
+    pub fn begin(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(self.clone())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns when no request was under way for `limit`. Wakes once per `limit`, not once per request.
+    pub async fn idle(&self, limit: Duration) {
+        loop {
+            let since = self.opened + Duration::from_millis(self.ended.load(Ordering::Relaxed));
+            let until = if self.is_busy() {
+                Instant::now() + limit
+            } else {
+                since + limit
+            };
+            if until <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub struct Busy(Arc<Turns>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.ended.store(
+            self.0.opened.elapsed().as_millis() as u64,
+            Ordering::Relaxed,
+        );
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream on which the head of a request must be whole within a limit from its first byte.
+#[derive(Debug)]
+pub struct Heads<S> {
+    inner: S,
+    turns: Arc<Turns>,
+    limit: Duration,
+    /// When the head that is being read has to be whole.
+    due: Option<Instant>,
+    /// Made when a head comes in pieces for the first time, kept from then on.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Heads<S> {
+    /// Wraps an HTTP/1 stream whose requests are counted by `turns`.
+    pub fn new(inner: S, turns: Arc<Turns>, limit: Duration) -> Self {
+        Heads {
+            inner,
+            turns,
+            limit,
+            due: None,
+            timer: None,
+        }
+    }
+
+    fn poll_due(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the head of a request was not whole in time",
+        ))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+        if this.turns.is_busy() {
+            this.due = None;
+        } else if read.is_ready() {
+            if this.due.is_none() && buf.filled().len() > before {
+                this.due = Some(Instant::now() + this.limit);
+            }
+        } else if let Some(due) = this.due {
+            return Poll::Ready(Err(ready!(this.poll_due(due, cx))));
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_trickles_in_is_cut_off() {
+        let (ours, mut theirs) = duplex(100);
+        let mut ours = Heads::new(ours, Turns::new(), LIMIT);
+        let begun = Instant::now();
+        tokio::spawn(async move {
+            while theirs.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let error = ours.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() < LIMIT + Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_before_a_head_is_not_counted_as_part_of_it() {
+        let (ours, mut theirs) = duplex(100);
+        let mut ours = Heads::new(ours, Turns::new(), LIMIT);
+        tokio::spawn(async move {
+            tokio::time::sleep(LIMIT * 2).await;
+            theirs.write_all(b"GET").await.unwrap();
+        });
+        assert_eq!(ours.read(&mut [0; 10]).await.unwrap(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_take_longer_than_a_head() {
+        let (ours, mut theirs) = duplex(100);
+        let turns = Turns::new();
+        let mut ours = Heads::new(ours, turns.clone(), LIMIT);
+        tokio::spawn(async move {
+            theirs.write_all(b"head").await.unwrap();
+            tokio::time::sleep(LIMIT * 3).await;
+            theirs.write_all(b"body").await.unwrap();
+        });
+        assert_eq!(ours.read(&mut [0; 10]).await.unwrap(), 4);
+        let _busy = turns.begin();
+        assert_eq!(ours.read(&mut [0; 10]).await.unwrap(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_only_after_its_last_request() {
+        let turns = Turns::new();
+        let begun = Instant::now();
+        let busy = turns.begin();
+        let idle = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.idle(LIMIT).await }
+        });
+        tokio::time::sleep(LIMIT * 3).await;
+        assert!(!idle.is_finished());
+        drop(busy);
+        idle.await.unwrap();
+        assert!(begun.elapsed() >= LIMIT * 4 - Duration::from_secs(1));
+    }
+}
