@@ -1,0 +1,165 @@
+//! One Harbor node: where it is, how to reach its parts, and what is known of it. Outlives configurations.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+
+use super::endpoint::Endpoint;
+use super::standing::{Standing, Wish};
+use crate::balance;
+use crate::config::{Endpoints, Node};
+use crate::harbor::class::Class;
+use crate::harbor::dialect::Dialect;
+use crate::health::outlier::Outlier;
+use crate::telemetry::metrics::NodeMetrics;
+
+/// TLS to a node, with a print of the files it was made of, so that a reload can tell whether they changed.
+#[derive(Clone)]
+pub struct NodeTls {
+    /// What rustls needs.
+    pub config: Arc<ClientConfig>,
+    /// Equal for equal contents of the certificate files.
+    pub print: u64,
+}
+
+/// One Harbor node.
+pub struct Backend {
+    /// The operator's name for it.
+    pub name: Arc<str>,
+    /// A stable hash of the name, by which all doors agree.
+    pub seed: u64,
+    /// What is known of it.
+    pub standing: Standing,
+    /// Its own counters.
+    pub metrics: Arc<NodeMetrics>,
+    weight: AtomicU32,
+    endpoints: Endpoints,
+    core: Endpoint,
+    portal: Option<Endpoint>,
+    tls_print: u64,
+}
+
+impl Backend {
+    /// A node as the configuration describes it.
+    ///
+    /// # Errors
+    /// An address that cannot be used, in words.
+    pub fn new(
+        node: &Node,
+        tls: NodeTls,
+        outlier: &Outlier,
+        metrics: Arc<NodeMetrics>,
+    ) -> Result<Self, String> {
+        let (core, portal) = match &node.endpoints {
+            Endpoints::Whole(url) => (Endpoint::new(url.clone(), tls.config.clone())?, None),
+            Endpoints::Parts { core, portal } => {
+                let portal = portal
+                    .as_ref()
+                    .map(|url| Endpoint::new(url.clone(), tls.config.clone()))
+                    .transpose()?;
+                (Endpoint::new(core.clone(), tls.config.clone())?, portal)
+            }
+        };
+        Ok(Backend {
+            name: node.name.as_str().into(),
+            seed: balance::hash(node.name.as_bytes()),
+            standing: Standing::new(outlier),
+            metrics,
+            weight: AtomicU32::new(node.weight),
+            endpoints: node.endpoints.clone(),
+            core,
+            portal,
+            tls_print: tls.print,
+        })
+    }
+
+    /// Whether a configuration's node is this one, so that its live state carries over.
+    pub fn is(&self, node: &Node, tls: &NodeTls) -> bool {
+        *self.name == *node.name && self.endpoints == node.endpoints && self.tls_print == tls.print
+    }
+
+    /// The operator's weight.
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Sets the weight; counts from the next request on.
+    pub fn set_weight(&self, weight: u32) {
+        self.weight.store(weight, Ordering::Relaxed);
+    }
+
+    /// Whether Seawall speaks to the parts of this node itself and so does what Harbor's nginx would do.
+    pub fn is_direct(&self) -> bool {
+        matches!(self.endpoints, Endpoints::Parts { .. })
+    }
+
+    /// The address for a request; `to_core` is what Harbor's nginx would decide by the path.
+    pub fn endpoint(&self, to_core: bool) -> &Endpoint {
+        match &self.portal {
+            Some(portal) if !to_core => portal,
+            _ => &self.core,
+        }
+    }
+
+    /// Whether the node has a portal of its own address.
+    pub fn portal(&self) -> Option<&Endpoint> {
+        self.portal.as_ref()
+    }
+
+    /// What must stand before the path of a `/v2/` request: Harbor 1.5's `ui` has its registry elsewhere.
+    pub fn registry_prefix(&self) -> &'static str {
+        if self.is_direct() && self.standing.dialect() == Some(Dialect::Harbor15) {
+            "/registryproxy"
+        } else {
+            ""
+        }
+    }
+
+    /// The address as people know it.
+    pub fn url(&self) -> String {
+        self.core.url().to_string()
+    }
+
+    /// Closes connections that have been idle for longer than `keep`.
+    pub fn sweep(&self, keep: Duration) {
+        self.core.pool.sweep(keep);
+        if let Some(portal) = &self.portal {
+            portal.pool.sweep(keep);
+        }
+    }
+
+    /// Its state in one word of the status.
+    pub fn state(&self) -> &'static str {
+        let standing = &self.standing;
+        match standing.wish() {
+            Wish::Drain => return "draining",
+            Wish::Maintenance => return "maintenance",
+            Wish::Ready => {}
+        }
+        if !standing.probed() {
+            return "unknown";
+        }
+        if !standing.reachable() {
+            return "down";
+        }
+        // It was recognised, and nobody has asked yet how its parts are.
+        if standing.components().is_empty() {
+            return "unknown";
+        }
+        let serves = [Class::ManifestRead, Class::ApiRead, Class::UiAsset]
+            .map(|class| standing.serves(class));
+        match serves {
+            [false, false, _] => "down",
+            _ if crate::harbor::class::Lane::ALL
+                .iter()
+                .any(|lane| standing.ejection.is_out(*lane)) =>
+            {
+                "ejected"
+            }
+            [true, true, true] => "up",
+            _ => "degraded",
+        }
+    }
+}

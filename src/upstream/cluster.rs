@@ -1,0 +1,179 @@
+//! The nodes of one registry, and the one function that chooses among them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::backend::Backend;
+use super::lease::{Failing, Lease};
+use super::standing::Lacking;
+use crate::balance::{self, Algorithm, Candidate, Turn};
+use crate::harbor::class::{Class, Lane};
+use crate::harbor::component::Components;
+use crate::health::outlier;
+
+/// Nodes that were tried for a request already, by their place in the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried(u128);
+
+impl Tried {
+    /// Adds a node.
+    pub fn add(&mut self, index: usize) {
+        self.0 |= 1 << (index as u32 & 127);
+    }
+
+    fn has(self, index: usize) -> bool {
+        self.0 & (1 << (index as u32 & 127)) != 0
+    }
+}
+
+/// How far the choice had to stoop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tier {
+    /// Well by every evidence.
+    Fit,
+    /// Well by probes, though traffic had it ejected.
+    Ejected,
+    /// A component that the class needs is down everywhere: better to ask a node that accepts connections than to
+    /// refuse everybody, since the component may be shared and the evidence wrong.
+    Panic,
+}
+
+/// How the cluster chooses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manner {
+    /// The algorithm.
+    pub balance: Algorithm,
+    /// Percent of the nodes that may be ejected at once.
+    pub max_percent: u8,
+    /// How long a node warms up after it came back.
+    pub slow_start: Duration,
+}
+
+/// The nodes of one registry.
+pub struct Cluster {
+    members: Vec<Arc<Backend>>,
+    manner: Manner,
+    turn: Turn,
+}
+
+impl Cluster {
+    /// The most nodes a cluster can have.
+    pub const MOST: usize = 128;
+
+    /// A cluster of `members`, at most [`Cluster::MOST`] of them.
+    pub fn new(members: Vec<Arc<Backend>>, manner: Manner) -> Self {
+        Cluster {
+            members,
+            manner,
+            turn: Turn::new(),
+        }
+    }
+
+    /// Its nodes in the order of the configuration.
+    pub fn members(&self) -> &[Arc<Backend>] {
+        &self.members
+    }
+
+    /// Chooses a node for a request of `class` that was not `tried` yet; `key` is what rendezvous hashes.
+    ///
+    /// `None` when no node is left that a request could be sent to at all.
+    pub fn lease(self: &Arc<Self>, class: Class, key: Option<u64>, tried: Tried) -> Option<Lease> {
+        let tier = self.tier(class)?;
+        let now = Instant::now();
+        let candidates = self
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(index, backend)| !tried.has(*index) && fits(backend, class, tier))
+            .map(|(index, backend)| Candidate {
+                index,
+                weight: backend.weight() as f32 * backend.standing.share(self.manner.slow_start),
+                in_flight: backend.standing.in_flight.load(Ordering::Relaxed),
+                latency: backend.standing.latency.value(now),
+                seed: backend.seed,
+            });
+        let index = RNG.with_borrow_mut(|rng| {
+            balance::choose(self.manner.balance, candidates, key, &self.turn, rng)
+        })?;
+        let backend = self.members.get(index)?.clone();
+        Some(Lease::new(backend, self.clone(), index, class))
+    }
+
+    /// Whether a request of `class` would be sent to a node now.
+    pub fn could_serve(&self, class: Class) -> bool {
+        self.tier(class).is_some()
+    }
+
+    /// Whether some node serves `class` by all evidence; otherwise it is panic or nothing.
+    pub fn serves_well(&self, class: Class) -> bool {
+        matches!(self.tier(class), Some(Tier::Fit | Tier::Ejected))
+    }
+
+    /// What no node has at the moment.
+    pub fn lacking(&self) -> Lacking {
+        let mut down = Components::ALL;
+        for backend in &self.members {
+            down = down.intersection(backend.standing.down());
+        }
+        Lacking {
+            components: down,
+            connection: self
+                .members
+                .iter()
+                .all(|backend| !backend.standing.reachable()),
+        }
+    }
+
+    /// The best tier that any node reaches, tried or not: a retry must not stoop below it.
+    fn tier(&self, class: Class) -> Option<Tier> {
+        let reached = |tier| {
+            self.members
+                .iter()
+                .any(|backend| fits(backend, class, tier))
+        };
+        [Tier::Fit, Tier::Ejected, Tier::Panic]
+            .into_iter()
+            .find(|tier| reached(*tier))
+    }
+
+    pub(super) fn blame(&self, backend: &Backend, lane: Lane, how: Failing) {
+        let ejected = |backend: &&Arc<Backend>| backend.standing.ejection.is_out(lane);
+        let may = || {
+            outlier::may_eject(
+                self.members.iter().filter(ejected).count(),
+                self.members.len(),
+                self.manner.max_percent,
+            )
+        };
+        let lanes: &[Lane] = if how == Failing::Connect {
+            &Lane::ALL
+        } else {
+            std::slice::from_ref(&lane)
+        };
+        for lane in lanes {
+            if backend.standing.ejection.failed(*lane, may) {
+                backend.metrics.ejected(how.slug());
+                tracing::warn!(
+                    node = %backend.name,
+                    lane = lane.slug(),
+                    reason = how.slug(),
+                    "node ejected for a while: its answers keep failing"
+                );
+            }
+        }
+    }
+}
+
+fn fits(backend: &Backend, class: Class, tier: Tier) -> bool {
+    let standing = &backend.standing;
+    match tier {
+        Tier::Fit => standing.serves(class) && !standing.ejection.is_out(class.lane()),
+        Tier::Ejected => standing.serves(class),
+        Tier::Panic => standing.accepts(),
+    }
+}
+
+thread_local! {
+    static RNG: std::cell::RefCell<fastrand::Rng> = std::cell::RefCell::new(fastrand::Rng::new());
+}

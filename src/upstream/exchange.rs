@@ -1,0 +1,73 @@
+//! One small request to one node on a connection of its own, read whole: what probes need.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+
+use super::endpoint::{ConnectError, Endpoint};
+use super::outgoing::Outgoing;
+
+/// The largest answer that is read.
+const MOST_BYTES: usize = 256 << 10;
+
+/// What came back.
+#[derive(Debug)]
+pub struct Received {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// What went wrong instead.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection broke before the answer was whole.
+    #[error("the connection broke: {0}")]
+    Broke(String),
+    /// The answer was not whole in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+}
+
+/// Sends `request` (origin-form, with its Host header) and reads the whole answer within `limit`.
+///
+/// # Errors
+/// See [`Unanswered`].
+pub async fn ask(
+    endpoint: &Endpoint,
+    request: Request<()>,
+    limit: Duration,
+) -> Result<Received, Unanswered> {
+    let told = async {
+        // Half, so that a node that drops packets is told from one that accepts and says nothing.
+        let mut connection = endpoint.connect(limit / 2).await?;
+        let request = request.map(|()| Outgoing::Empty);
+        let broke = |error: &dyn std::fmt::Display| Unanswered::Broke(error.to_string());
+        let response = connection
+            .sender
+            .send_request(request)
+            .await
+            .map_err(|e| broke(&e))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MOST_BYTES)
+            .collect()
+            .await
+            .map_err(|e| broke(&e))?;
+        Ok(Received {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        })
+    };
+    tokio::time::timeout(limit, told)
+        .await
+        .unwrap_or(Err(Unanswered::TimedOut(limit)))
+}

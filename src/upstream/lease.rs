@@ -1,0 +1,96 @@
+//! A chosen node plus one unit of its capacity. Dropping it gives the unit back; what it learnt is said before.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::backend::Backend;
+use super::cluster::Cluster;
+use crate::harbor::class::Class;
+
+/// How a node failed a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failing {
+    /// No connection came about.
+    Connect,
+    /// The connection broke before or in the middle of the answer.
+    Broke,
+    /// No answer, or no more of it, in time.
+    Silent,
+    /// An answer that stands for a broken part: 502, 503, 504.
+    Answer,
+}
+
+impl Failing {
+    /// The word for it in metrics.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Failing::Connect => "connect",
+            Failing::Broke => "broke",
+            Failing::Silent => "silent",
+            Failing::Answer => "answer",
+        }
+    }
+}
+
+/// A chosen node plus one unit of its capacity.
+pub struct Lease {
+    backend: Arc<Backend>,
+    cluster: Arc<Cluster>,
+    index: usize,
+    class: Class,
+}
+
+impl Lease {
+    pub(super) fn new(
+        backend: Arc<Backend>,
+        cluster: Arc<Cluster>,
+        index: usize,
+        class: Class,
+    ) -> Self {
+        backend.standing.in_flight.fetch_add(1, Ordering::Relaxed);
+        Lease {
+            backend,
+            cluster,
+            index,
+            class,
+        }
+    }
+
+    /// The node.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// Its place in the cluster, to leave it out the next time.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The node began its answer after `waited`.
+    pub fn began(&self, waited: Duration) {
+        self.backend
+            .standing
+            .latency
+            .observe(waited, Instant::now());
+    }
+
+    /// The node answered, and the answer says nothing bad about it.
+    pub fn went_well(&self) {
+        self.backend.standing.ejection.went_well(self.class.lane());
+    }
+
+    /// The node failed this request.
+    pub fn failed(&self, how: Failing) {
+        self.cluster.blame(&self.backend, self.class.lane(), how);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.backend
+            .standing
+            .in_flight
+            .fetch_sub(1, Ordering::Relaxed);
+    }
+}

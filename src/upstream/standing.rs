@@ -1,0 +1,347 @@
+//! What is known of a node at this moment, readable by every request without a lock.
+//!
+//! Three kinds of evidence come together here: what probes say of each component, what traffic found out (a lane of
+//! the node that keeps failing is ejected for a while), and what the operator wants. A component gates only the classes
+//! that need it (`Class::needs`).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::clock;
+use super::ejection::Ejection;
+use crate::balance::ewma::Ewma;
+use crate::harbor::class::Class;
+use crate::harbor::component::{Component, Components};
+use crate::harbor::dialect::Dialect;
+use crate::harbor::health::Verdict;
+use crate::health::outlier::Outlier;
+use crate::health::slow_start;
+use crate::health::threshold::Threshold;
+
+/// What the operator wants of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Serve.
+    Ready,
+    /// Take no new work.
+    Drain,
+    /// Take no work and count for nothing.
+    Maintenance,
+}
+
+/// A component as the status shows it.
+#[derive(Clone, Debug)]
+pub struct ComponentStanding {
+    /// Whether it is up; `None` before the first word.
+    pub up: Option<bool>,
+    /// Since when.
+    pub since: SystemTime,
+    /// Why it is down.
+    pub reason: String,
+}
+
+/// What no node of a cluster has: one success of a probe is enough to bring it back.
+#[derive(Clone, Copy, Debug)]
+pub struct Lacking {
+    /// Components that are down on every node.
+    pub components: Components,
+    /// No node accepts connections.
+    pub connection: bool,
+}
+
+/// What a round of probes changed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A component came up or went down, with the reason.
+    Component(Component, bool, String),
+    /// The node accepts connections again, or no longer.
+    Reachable(bool),
+}
+
+struct Watched {
+    threshold: Threshold,
+    shown: ComponentStanding,
+}
+
+/// The live state of a node.
+pub struct Standing {
+    /// Components that are down, as bits.
+    down: AtomicU16,
+    reachable: AtomicBool,
+    probed: AtomicBool,
+    wish: AtomicU8,
+    dialect: AtomicU8,
+    /// Milliseconds at which the node last came (back) into service; 0 before that.
+    serving_since: AtomicU64,
+    watched: Mutex<BTreeMap<Component, Watched>>,
+    reach: Mutex<Threshold>,
+    version: Mutex<Option<String>>,
+    /// What traffic found out.
+    pub ejection: Ejection,
+    /// Requests that the node works on now.
+    pub in_flight: AtomicU32,
+    /// How long it takes to begin an answer.
+    pub latency: Ewma,
+}
+
+impl Standing {
+    /// A node that nobody has asked yet: believed to be well until the first probe says otherwise.
+    pub fn new(outlier: &Outlier) -> Self {
+        Standing {
+            down: AtomicU16::new(0),
+            reachable: AtomicBool::new(true),
+            probed: AtomicBool::new(false),
+            wish: AtomicU8::new(0),
+            dialect: AtomicU8::new(0),
+            serving_since: AtomicU64::new(0),
+            ejection: Ejection::new(outlier),
+            watched: Mutex::default(),
+            reach: Mutex::new(Threshold::new(1, 1)),
+            version: Mutex::default(),
+            in_flight: AtomicU32::new(0),
+            latency: Ewma::default(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Standing {
+    /// Whether probes and the operator let requests of `class` go there.
+    pub fn serves(&self, class: Class) -> bool {
+        self.accepts() && !self.down().intersects(class.needs())
+    }
+
+    /// Whether it may take new work at all: it accepts connections and nobody asked it to rest.
+    pub fn accepts(&self) -> bool {
+        self.reachable.load(Ordering::Relaxed) && self.wish() == Wish::Ready
+    }
+
+    /// Whether the last probe could connect.
+    pub fn reachable(&self) -> bool {
+        self.reachable.load(Ordering::Relaxed)
+    }
+
+    /// Whether any probe has spoken yet.
+    pub fn probed(&self) -> bool {
+        self.probed.load(Ordering::Relaxed)
+    }
+
+    /// The components that are down.
+    pub fn down(&self) -> Components {
+        Components::from_bits(self.down.load(Ordering::Relaxed))
+    }
+
+    /// What the operator wants of it.
+    pub fn wish(&self) -> Wish {
+        match self.wish.load(Ordering::Relaxed) {
+            1 => Wish::Drain,
+            2 => Wish::Maintenance,
+            _ => Wish::Ready,
+        }
+    }
+
+    /// Records what the operator wants of it.
+    pub fn set_wish(&self, wish: Wish) {
+        self.wish.store(wish as u8, Ordering::Relaxed);
+    }
+
+    /// The dialect that probes found, if any.
+    pub fn dialect(&self) -> Option<Dialect> {
+        match self.dialect.load(Ordering::Relaxed) {
+            1 => Some(Dialect::Harbor2),
+            2 => Some(Dialect::Harbor1),
+            3 => Some(Dialect::Harbor15),
+            4 => Some(Dialect::Registry),
+            _ => None,
+        }
+    }
+
+    /// Asks anew what runs there: the node answers as none of its dialect does.
+    pub fn forget_dialect(&self) {
+        self.dialect.store(0, Ordering::Relaxed);
+    }
+
+    /// Records the dialect.
+    pub fn set_dialect(&self, dialect: Dialect) {
+        let code = match dialect {
+            Dialect::Harbor2 => 1,
+            Dialect::Harbor1 => 2,
+            Dialect::Harbor15 => 3,
+            Dialect::Registry => 4,
+        };
+        self.dialect.store(code, Ordering::Relaxed);
+    }
+
+    /// Harbor's version, where it says so.
+    pub fn version(&self) -> Option<String> {
+        lock(&self.version).clone()
+    }
+
+    /// The share of its weight a node gets while it warms up, 0.1 to 1.
+    pub fn share(&self, window: Duration) -> f32 {
+        match self.serving_since.load(Ordering::Relaxed) {
+            0 => 1.0,
+            since => slow_start::share(
+                Duration::from_millis(clock::millis().saturating_sub(since)),
+                window,
+            ),
+        }
+    }
+
+    /// The components and what is known of each, for people.
+    pub fn components(&self) -> BTreeMap<Component, ComponentStanding> {
+        lock(&self.watched)
+            .iter()
+            .map(|(component, watched)| (*component, watched.shown.clone()))
+            .collect()
+    }
+
+    /// Takes in what a round of probes proved. Of what the cluster is `lacking`, one success is enough.
+    pub fn learn(&self, verdict: &Verdict, rise: u32, fall: u32, lacking: Lacking) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let first = !self.probed.swap(true, Ordering::Relaxed);
+        {
+            let mut reach = lock(&self.reach);
+            reach.set_limits(rise, fall);
+            let flipped = if verdict.reachable {
+                reach.good(lacking.connection)
+            } else {
+                reach.bad()
+            };
+            if let Some(up) = flipped {
+                let before = self.reachable.swap(up, Ordering::Relaxed);
+                if before != up {
+                    changes.push(Change::Reachable(up));
+                }
+            }
+        }
+        let mut watched = lock(&self.watched);
+        let mut down = self.down();
+        let words = verdict
+            .good
+            .iter()
+            .map(|c| (c, true))
+            .chain(verdict.bad.iter().map(|c| (c, false)));
+        for (component, good) in words {
+            // A node that cannot be reached says nothing of parts that nobody saw there: it may not have them, and
+            // then nobody would ever call them well again.
+            if !verdict.reachable && !watched.contains_key(&component) {
+                continue;
+            }
+            let entry = watched.entry(component).or_insert_with(|| Watched {
+                threshold: Threshold::new(rise, fall),
+                shown: ComponentStanding {
+                    up: None,
+                    since: SystemTime::now(),
+                    reason: String::new(),
+                },
+            });
+            entry.threshold.set_limits(rise, fall);
+            let flipped = if good {
+                entry.threshold.good(lacking.components.contains(component))
+            } else {
+                entry.threshold.bad()
+            };
+            let Some(up) = flipped else { continue };
+            let reason = verdict
+                .reasons
+                .iter()
+                .find(|(of, _)| *of == component)
+                .map(|(_, why)| why.clone())
+                .unwrap_or_default();
+            let before = entry.shown.up;
+            entry.shown = ComponentStanding {
+                up: Some(up),
+                since: SystemTime::now(),
+                reason: if up { String::new() } else { reason.clone() },
+            };
+            let one = Components::of(&[component]);
+            down = if up { down.minus(one) } else { down.union(one) };
+            if before.is_some() || !up {
+                changes.push(Change::Component(component, up, reason));
+            }
+        }
+        drop(watched);
+        let before = self.down.swap(down.bits(), Ordering::Relaxed);
+        if let Some(version) = &verdict.version {
+            *lock(&self.version) = Some(version.clone());
+        }
+        let mended = Components::from_bits(before).minus(down);
+        let came_back = changes.contains(&Change::Reachable(true))
+            || Class::ALL
+                .iter()
+                .any(|class| mended.intersects(class.needs()));
+        if came_back && !first {
+            self.serving_since.store(clock::millis(), Ordering::Relaxed);
+            self.ejection.pardon();
+        }
+        changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harbor::class::Lane;
+    use crate::harbor::health::AccountWord;
+
+    const NOTHING: Lacking = Lacking {
+        components: Components::EMPTY,
+        connection: false,
+    };
+
+    fn verdict(good: Components, bad: Components, reachable: bool) -> Verdict {
+        Verdict {
+            good,
+            bad,
+            reachable,
+            reasons: Vec::new(),
+            account: AccountWord::NotTried,
+            version: None,
+        }
+    }
+
+    #[test]
+    fn a_part_that_a_node_does_not_have_is_not_down_after_an_outage() {
+        let standing = Standing::new(&Outlier::new(5, Duration::ZERO, Duration::ZERO));
+        let has = Components::of(&[Component::Core, Component::Registry]);
+        let well = verdict(has, Components::EMPTY, true);
+        let gone = verdict(Components::EMPTY, Components::ALL, false);
+        for word in [&well, &gone, &well] {
+            standing.learn(word, 1, 1, NOTHING);
+        }
+        assert_eq!(standing.down(), Components::EMPTY);
+        assert!(!standing.components().contains_key(&Component::Trivy));
+    }
+
+    #[test]
+    fn the_parts_that_a_node_has_are_down_while_it_cannot_be_reached() {
+        let standing = Standing::new(&Outlier::new(5, Duration::ZERO, Duration::ZERO));
+        let has = Components::of(&[Component::Core, Component::Registry]);
+        standing.learn(&verdict(has, Components::EMPTY, true), 1, 1, NOTHING);
+        let gone = verdict(Components::EMPTY, Components::ALL, false);
+        standing.learn(&gone, 1, 1, NOTHING);
+        assert_eq!(standing.down(), has);
+    }
+
+    #[test]
+    fn an_ejection_ends_when_probes_see_the_node_come_back() {
+        let standing = Standing::new(&Outlier::new(
+            1,
+            Duration::from_secs(60),
+            Duration::from_secs(60),
+        ));
+        let core = Components::of(&[Component::Core]);
+        standing.learn(&verdict(core, Components::EMPTY, true), 1, 1, NOTHING);
+        standing.learn(&verdict(Components::EMPTY, core, true), 1, 1, NOTHING);
+        assert!(standing.ejection.failed(Lane::Registry, || true));
+        assert!(standing.ejection.is_out(Lane::Registry));
+        standing.learn(&verdict(core, Components::EMPTY, true), 1, 1, NOTHING);
+        assert!(!standing.ejection.is_out(Lane::Registry));
+    }
+}
