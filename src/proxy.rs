@@ -1,0 +1,212 @@
+//! One request to one node and back. This is the function to read first.
+//!
+//! snapshot → class → key → loop { lease → attempt → (again) } → answer. Everything before it (judging the request,
+//! admission, the access log) is `front`'s; everything after it happens as the answer's body is read.
+
+pub mod attempt;
+pub mod body;
+pub mod error;
+pub mod finish;
+pub mod replay;
+pub mod request;
+pub mod response;
+pub mod upgrade;
+
+use std::time::Instant;
+
+use http::Response;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::harbor::class::{Class, Repeat};
+use crate::harbor::health;
+use crate::state::snapshot::Snapshot;
+use crate::upstream::cluster::Tried;
+use crate::upstream::lease::{Failing, Lease};
+use crate::upstream::outgoing::Outgoing;
+use crate::upstream::pool::Connection;
+use attempt::{Missed, attempt};
+use body::{FromNode, Reply};
+use error::Fault;
+use finish::Record;
+use request::Errand;
+use response::Dress;
+
+/// An answer for the client; where the node left HTTP, with the two ends of the tunnel.
+pub struct Carried {
+    /// The answer.
+    pub response: Response<Reply>,
+    /// Both ends and the lease, when the answer is 101.
+    pub tunnel: Option<(OnUpgrade, OnUpgrade, Lease)>,
+}
+
+/// An answer whose head is known.
+struct Answer {
+    response: Response<Incoming>,
+    connection: Connection,
+    lease: Lease,
+}
+
+/// Carries a request to a node that can serve it, and the beginning of its answer back.
+///
+/// # Errors
+/// [`Fault`] when no node answered.
+pub async fn carry(
+    snapshot: &Snapshot,
+    errand: Errand,
+    record: &mut Record,
+) -> Result<Carried, Fault> {
+    let Errand {
+        class,
+        key,
+        to_core,
+        mut shipment,
+        dress,
+        mut upgrade,
+    } = errand;
+    if class.repeat() == Repeat::Buffered {
+        shipment.body = Outgoing::full(
+            replay::whole(std::mem::replace(&mut shipment.body, Outgoing::Empty)).await?,
+        );
+    }
+    shipment.repeatable = repeatable(class, &shipment.body);
+    shipment.careful = !shipment.repeatable;
+    let path = shipment.uri.clone();
+    let mut tried = Tried::default();
+    let mut second_best: Option<Answer> = None;
+    let mut last = Fault::NoNode;
+    snapshot.budget.deposit(Instant::now());
+    while let Some(lease) = snapshot.cluster.lease(class, key, tried) {
+        tried.add(lease.index());
+        record.attempts += 1;
+        record.node = Some(lease.backend().clone());
+        shipment.uri = request::address(&path, class, lease.backend());
+        let endpoint = lease.backend().endpoint(to_core);
+        let waited = Instant::now();
+        let patience = &snapshot.patience;
+        match attempt(
+            endpoint,
+            &mut shipment,
+            patience,
+            patience.first_byte(class.lane()),
+        )
+        .await
+        {
+            Ok((response, connection)) => {
+                // With a body the wait is mostly the client's.
+                if shipment.progress.is_none() {
+                    lease.began(waited.elapsed());
+                }
+                let answer = Answer {
+                    response,
+                    connection,
+                    lease,
+                };
+                if upgrade::agreed(&answer.response) && upgrade.is_none() {
+                    // Nobody asked to leave HTTP: what follows is no answer to this request.
+                    record.metrics().attempt(Failing::Broke.slug());
+                    answer.lease.failed(Failing::Broke);
+                    last = Fault::NodeBroke;
+                    break;
+                }
+                if !fails(class, &answer) {
+                    record.metrics().attempt("answered");
+                    answer.lease.went_well();
+                    return Ok(deliver(answer, &dress, to_core, snapshot, &mut upgrade));
+                }
+                record.metrics().attempt("failing_answer");
+                answer.lease.failed(Failing::Answer);
+                let again = shipment.repeatable && may_repeat(snapshot, record);
+                second_best.get_or_insert(answer);
+                if !again {
+                    break;
+                }
+            }
+            Err(Missed {
+                fault,
+                failing,
+                again,
+            }) => {
+                last = fault;
+                let Some(failing) = failing else {
+                    return Err(fault);
+                };
+                record.metrics().attempt(failing.slug());
+                lease.failed(failing);
+                // A refused connection cost nobody anything: every node may be asked.
+                if !again || (failing != Failing::Connect && !may_repeat(snapshot, record)) {
+                    break;
+                }
+            }
+        }
+    }
+    match second_best {
+        Some(answer) => {
+            record.node = Some(answer.lease.backend().clone());
+            Ok(deliver(answer, &dress, to_core, snapshot, &mut upgrade))
+        }
+        None => Err(last),
+    }
+}
+
+/// What may be repeated is a table by class; a body that streams cannot be, whatever the class.
+fn repeatable(class: Class, body: &Outgoing) -> bool {
+    match class.repeat() {
+        Repeat::Never => false,
+        Repeat::WithoutBody | Repeat::BeforeFirstByte => body.is_empty(),
+        Repeat::Buffered => true,
+    }
+}
+
+fn may_repeat(snapshot: &Snapshot, record: &Record) -> bool {
+    if record.attempts >= snapshot.attempts {
+        return false;
+    }
+    let granted = snapshot.budget.try_withdraw(Instant::now());
+    if !granted {
+        record.metrics().retry_budget_exhausted();
+    }
+    granted
+}
+
+/// Whether an answer stands for a broken part of the node rather than for Harbor's own word.
+fn fails(class: Class, answer: &Answer) -> bool {
+    let response = &answer.response;
+    health::counts_as_failure(response.status().as_u16(), class, response.headers()).is_some()
+}
+
+fn deliver(
+    answer: Answer,
+    dress: &Dress,
+    to_core: bool,
+    snapshot: &Snapshot,
+    upgrade: &mut Option<OnUpgrade>,
+) -> Carried {
+    let Answer {
+        mut response,
+        connection,
+        lease,
+    } = answer;
+    if upgrade::agreed(&response)
+        && let Some(client) = upgrade.take()
+    {
+        let node = hyper::upgrade::on(&mut response);
+        let (head, _) = response.into_parts();
+        let mut response = Response::from_parts(head, Reply::local(Default::default()));
+        dress.switching(response.headers_mut());
+        return Carried {
+            response,
+            tunnel: Some((client, node, lease)),
+        };
+    }
+    let (mut head, incoming) = response.into_parts();
+    let forgiving = dress.answer(&mut head, lease.backend());
+    let stall = snapshot.patience.stall;
+    let body = Reply::from_node(FromNode::new(
+        incoming, lease, connection, to_core, forgiving, stall,
+    ));
+    Carried {
+        response: Response::from_parts(head, body),
+        tunnel: None,
+    }
+}

@@ -1,0 +1,61 @@
+//! Everything a request needs to know about configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use crate::balance::RetryBudget;
+use crate::harbor::class::Lane;
+use crate::upstream::cluster::Cluster;
+use crate::upstream::outgoing::Pace;
+
+/// How long we wait for whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patience {
+    /// For a connection to a node.
+    pub connect: Duration,
+    /// For the first byte of an answer under `/v2/`: Harbor may think that long.
+    pub first_byte: Duration,
+    /// The same for everything else.
+    pub first_byte_other: Duration,
+    /// For the next byte of an answer that began.
+    pub stall: Duration,
+    /// How long a connection to a node may be idle and still be used.
+    pub node_idle: Duration,
+    /// For a client's body.
+    pub pace: Pace,
+}
+
+impl Patience {
+    /// How long an answer may take to begin.
+    pub fn first_byte(&self, lane: Lane) -> Duration {
+        match lane {
+            Lane::Registry => self.first_byte,
+            Lane::Api | Lane::Ui => self.first_byte_other,
+        }
+    }
+}
+
+/// The address that clients know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Public {
+    /// Whether its scheme is https.
+    pub https: bool,
+    /// `host[:port]`.
+    pub authority: HeaderValue,
+}
+
+/// Everything a request needs to know about configuration.
+pub struct Snapshot {
+    /// The nodes.
+    pub cluster: Arc<Cluster>,
+    /// The address that clients know, where the operator said it.
+    pub public: Option<Public>,
+    /// How long we wait for whom.
+    pub patience: Patience,
+    /// The most nodes a request is sent to.
+    pub attempts: u32,
+    /// What keeps retries from amplifying an outage; shared by all snapshots.
+    pub budget: Arc<RetryBudget>,
+}
