@@ -1,0 +1,32 @@
+//! What operators and scripts ask of a running Seawall: is it alive, is it ready, what does it count, how are the
+//! nodes, take the new configuration. Served on the control runtime, so that it answers whatever the data plane does;
+//! only `/readyz` goes to the data runtime, since that is what it is about.
+
+pub mod api;
+pub mod auth;
+pub mod serve;
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::front::Door;
+use crate::lifecycle::ready::Ready;
+
+/// What a reload came to, in lines for a person; `Err` when nothing changed and why.
+pub type Reloaded = Result<Vec<String>, Vec<String>>;
+
+/// What the admin listener needs to know of the rest.
+pub struct Desk {
+    /// The data plane.
+    pub door: Arc<Door>,
+    /// The data runtime, to ask whether it answers.
+    pub data: Handle,
+    /// The door's fitness.
+    pub ready: Ready,
+    /// Asks for a reload and for what came of it.
+    pub reload: mpsc::Sender<oneshot::Sender<Reloaded>>,
+    /// The bearer token that is asked for, if any.
+    pub token: Option<String>,
+}

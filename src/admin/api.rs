@@ -1,0 +1,328 @@
+//! The admin API: what may be asked, and the answers.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::{Desk, auth};
+use crate::harbor::class::{Class, Lane};
+use crate::upstream::backend::Backend;
+use crate::upstream::standing::Wish;
+
+/// How long the data runtime may take to say that it is well.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+type Answer = Response<Full<Bytes>>;
+
+/// What may be asked.
+enum Question<'a> {
+    Healthz,
+    Readyz,
+    Metrics,
+    Status,
+    Nodes,
+    Reload,
+    /// What the operator wants of a node.
+    Wish(&'a str, Wish),
+    Weight(&'a str),
+}
+
+impl<'a> Question<'a> {
+    fn read(path: &'a str) -> Option<Self> {
+        Some(match path {
+            "/healthz" => Question::Healthz,
+            "/readyz" => Question::Readyz,
+            "/metrics" => Question::Metrics,
+            "/api/v1/status" => Question::Status,
+            "/api/v1/nodes" => Question::Nodes,
+            "/api/v1/reload" => Question::Reload,
+            _ => {
+                let (name, act) = path.strip_prefix("/api/v1/nodes/")?.split_once('/')?;
+                match act {
+                    "drain" => Question::Wish(name, Wish::Drain),
+                    "ready" => Question::Wish(name, Wish::Ready),
+                    "maintenance" => Question::Wish(name, Wish::Maintenance),
+                    "weight" => Question::Weight(name),
+                    _ => return None,
+                }
+            }
+        })
+    }
+
+    const fn method(&self) -> Method {
+        match self {
+            Question::Reload | Question::Wish(..) => Method::POST,
+            Question::Weight(_) => Method::PUT,
+            _ => Method::GET,
+        }
+    }
+
+    /// Whether anybody may ask: orchestrators know no token.
+    const fn is_open(&self) -> bool {
+        matches!(self, Question::Healthz | Question::Readyz)
+    }
+}
+
+/// Answers one request.
+pub async fn answer(desk: &Arc<Desk>, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let question = Question::read(head.uri.path());
+    let open = question.as_ref().is_some_and(Question::is_open);
+    if !open && !auth::may(&head.headers, &head.method, desk.token.as_deref()) {
+        return error(
+            StatusCode::FORBIDDEN,
+            "FORBIDDEN",
+            "not allowed from here, or the token is missing or wrong",
+        );
+    }
+    let Some(question) = question else {
+        return error(StatusCode::NOT_FOUND, "NOT_FOUND", "no such page");
+    };
+    let allowed = question.method();
+    let asked = if head.method == Method::HEAD {
+        Method::GET
+    } else {
+        head.method
+    };
+    if asked != allowed {
+        let mut answer = error(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "METHOD_NOT_ALLOWED",
+            "wrong method",
+        );
+        if let Ok(allowed) = HeaderValue::from_str(allowed.as_str()) {
+            answer.headers_mut().insert(ALLOW, allowed);
+        }
+        return answer;
+    }
+    match question {
+        Question::Healthz => json_answer(StatusCode::OK, &json!({"status": "alive"})),
+        Question::Readyz => readyz(desk).await,
+        Question::Metrics => metrics(desk),
+        Question::Status => json_answer(StatusCode::OK, &status(desk)),
+        Question::Nodes => json_answer(StatusCode::OK, &nodes(desk)),
+        Question::Reload => reload(desk).await,
+        Question::Wish(name, wish) => operate(desk, name, |backend| {
+            backend.standing.set_wish(wish);
+            tracing::info!(node = %backend.name, ?wish, "an operator's wish");
+        }),
+        Question::Weight(name) => match weight(body).await {
+            Some(weight) => operate(desk, name, |backend| {
+                backend.set_weight(weight);
+                tracing::info!(node = %backend.name, weight, "an operator's weight, until the next reload");
+            }),
+            None => error(
+                StatusCode::BAD_REQUEST,
+                "BAD_REQUEST",
+                "send {\"weight\": N} with N from 0 to 1000",
+            ),
+        },
+    }
+}
+
+/// Does something to one node and answers with what became of it.
+fn operate(desk: &Desk, name: &str, act: impl FnOnce(&Backend)) -> Answer {
+    let snapshot = desk.door.state.read();
+    match snapshot
+        .cluster
+        .members()
+        .iter()
+        .find(|backend| *backend.name == *name)
+    {
+        Some(backend) => {
+            act(backend);
+            json_answer(StatusCode::OK, &node(backend))
+        }
+        None => error(StatusCode::NOT_FOUND, "NOT_FOUND", "no node has this name"),
+    }
+}
+
+async fn weight(body: Incoming) -> Option<u32> {
+    let bytes = Limited::new(body, 1024).collect().await.ok()?.to_bytes();
+    let value: Value = serde_json::from_slice(&bytes).ok()?;
+    let weight = value
+        .get("weight")?
+        .as_u64()
+        .filter(|weight| *weight <= 1000)?;
+    u32::try_from(weight).ok()
+}
+
+/// Whether the data plane would serve a registry request now: asked on the data runtime, with a deadline.
+async fn readyz(desk: &Desk) -> Answer {
+    let door = desk.door.clone();
+    let asked = desk.data.spawn(async move {
+        let snapshot = door.state.read();
+        let class = Class::ManifestRead;
+        (
+            snapshot.cluster.could_serve(class),
+            snapshot.cluster.serves_well(class),
+            door.drain.draining(),
+        )
+    });
+    let mut reasons = desk.ready.verdict().reasons;
+    let mut degraded = desk.ready.verdict().degraded;
+    let mut ready = desk.ready.verdict().ready;
+    match tokio::time::timeout(HEARTBEAT, asked).await {
+        Ok(Ok((could, well, draining))) => {
+            if !could {
+                ready = false;
+                reasons.push("no node accepts registry requests".to_owned());
+            } else if !well {
+                degraded = true;
+                reasons.push(
+                    "no node is healthy for registry requests; sending all the same".to_owned(),
+                );
+            }
+            if draining {
+                ready = false;
+                reasons.push("draining".to_owned());
+            }
+        }
+        _ => {
+            ready = false;
+            reasons.push("the data plane does not answer".to_owned());
+        }
+    }
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let word = match (ready, degraded) {
+        (true, false) => "ready",
+        (true, true) => "degraded",
+        (false, _) => "not ready",
+    };
+    json_answer(status, &json!({"status": word, "reasons": reasons}))
+}
+
+fn metrics(desk: &Desk) -> Answer {
+    for backend in desk.door.state.read().cluster.members() {
+        let in_flight = backend
+            .standing
+            .in_flight
+            .load(std::sync::atomic::Ordering::Relaxed);
+        backend.metrics.in_flight.set(i64::from(in_flight));
+    }
+    let mut answer = Response::new(Full::from(desk.door.sinks.metrics.encode()));
+    let kind =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
+fn status(desk: &Desk) -> Value {
+    let verdict = desk.ready.verdict();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "ready": verdict.ready,
+        "reasons": verdict.reasons,
+        "draining": desk.door.drain.draining(),
+        "nodes": nodes(desk),
+    })
+}
+
+fn nodes(desk: &Desk) -> Value {
+    desk.door
+        .state
+        .read()
+        .cluster
+        .members()
+        .iter()
+        .map(|backend| node(backend))
+        .collect()
+}
+
+fn node(backend: &Backend) -> Value {
+    let standing = &backend.standing;
+    let serves = |class: Class, lane| standing.serves(class) && !standing.ejection.is_out(lane);
+    let components: serde_json::Map<String, Value> = standing
+        .components()
+        .into_iter()
+        .map(|(component, shown)| {
+            let word = match shown.up {
+                Some(true) => "healthy",
+                Some(false) => "unhealthy",
+                None => "unknown",
+            };
+            let since = shown
+                .since
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs();
+            let mut value = json!({"status": word, "since": since});
+            if !shown.reason.is_empty()
+                && let Some(fields) = value.as_object_mut()
+            {
+                fields.insert("reason".to_owned(), shown.reason.into());
+            }
+            (component.name().to_owned(), value)
+        })
+        .collect();
+    json!({
+        "name": &*backend.name,
+        "url": backend.url(),
+        "state": backend.state(),
+        "weight": backend.weight(),
+        "in_flight": standing.in_flight.load(std::sync::atomic::Ordering::Relaxed),
+        "sessions": 0,
+        "uploads": 0,
+        "components": components,
+        "serves": {
+            "registry": serves(Class::ManifestRead, Lane::Registry),
+            "api": serves(Class::ApiRead, Lane::Api),
+            "ui": serves(Class::UiAsset, Lane::Ui),
+        },
+        "dialect": standing.dialect().map(|dialect| dialect.name()),
+        "version": standing.version(),
+    })
+}
+
+async fn reload(desk: &Desk) -> Answer {
+    let (tell, told) = oneshot::channel();
+    if desk.reload.send(tell).await.is_err() {
+        return error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            "shutting down",
+        );
+    }
+    match told.await {
+        Ok(Ok(changes)) => json_answer(StatusCode::OK, &json!({"changes": changes})),
+        Ok(Err(problems)) => {
+            let errors: Vec<Value> = problems
+                .iter()
+                .map(|problem| json!({"code": "BAD_CONFIGURATION", "message": problem}))
+                .collect();
+            json_answer(StatusCode::UNPROCESSABLE_ENTITY, &json!({"errors": errors}))
+        }
+        Err(_) => error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            "shutting down",
+        ),
+    }
+}
+
+fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+    json_answer(
+        status,
+        &json!({"errors": [{"code": code, "message": message}]}),
+    )
+}
+
+fn json_answer(status: StatusCode, value: &Value) -> Answer {
+    let mut answer = Response::new(Full::from(value.to_string()));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}

@@ -1,0 +1,447 @@
+//! The only file that knows everybody: builds the process from a configuration, starts its runtimes, applies what a
+//! reload built, and waits for the end.
+//!
+//! Two places to run: the data runtime serves clients, the control runtime (this thread) serves the admin listener,
+//! probes, watches certificates and obeys signals, so that neither waits for the other.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::admin::{self, Desk, Reloaded};
+use crate::config::{self, Config, Level, Listen, LogFormat, Problem};
+use crate::front::Door;
+use crate::front::listener::Listener;
+use crate::front::policy::{ClientPatience, HeadLimits, Policy};
+use crate::harbor::class::Class;
+use crate::lifecycle::drain;
+use crate::lifecycle::privilege;
+use crate::lifecycle::ready::Ready;
+use crate::lifecycle::signals::{Signal, Signals};
+use crate::net::{listen, stream};
+use crate::proxy::finish::Sinks;
+use crate::reload::{self, DoorTls, World};
+use crate::state::State;
+use crate::telemetry::log;
+use crate::telemetry::metrics::Metrics;
+use crate::tls::provider;
+use crate::upstream::probe::Prober;
+
+/// How often certificate files are looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often a drain says what it still waits for.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// What a client gets at the end to take the last bytes of an answer and the goodbye of its connection.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How a run came to its end.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration cannot be served: nothing was.
+    Configuration(Vec<Problem>),
+    /// Something broke that no configuration could mend.
+    Broken(anyhow::Error),
+    /// A second signal cut the drain short.
+    CutShort,
+}
+
+impl From<Vec<Problem>> for Failure {
+    fn from(problems: Vec<Problem>) -> Self {
+        Failure::Configuration(problems)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Broken(error.into())
+    }
+}
+
+/// Checks everything that can be known without serving.
+///
+/// # Errors
+/// All problems.
+pub fn check(config: Config) -> Result<(), Vec<Problem>> {
+    provider::install();
+    reload::build(config, None, &metrics()).map(drop)
+}
+
+/// Serves `config` until a signal ends it; `file` is read again on reload.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
+    provider::install();
+    let _ = privilege::raise_files();
+    let metrics = metrics();
+    let world = reload::build(config, None, &metrics)?;
+    let sockets = bind_all(&world.config, &[])?;
+    let admin = admin::serve::bind(&world.config.admin.address).map_err(|error| {
+        let fix = "free the address, or set [admin] address";
+        vec![world.config.problem(
+            world.config.admin.at,
+            "admin.address",
+            error.to_string(),
+            fix,
+        )]
+    })?;
+    let log = start_log(&world.config);
+    metrics.log_drops(log.drops());
+    let data = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("seawall-data")
+        .enable_all()
+        .build()?;
+    let control = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let access = if world.config.log.access {
+        log.access()
+    } else {
+        crate::telemetry::access::AccessLog::disabled()
+    };
+    let (trigger, watch) = drain::new();
+    let door = Arc::new(Door {
+        state: State::new(world.snapshot.clone()),
+        sinks: Arc::new(Sinks {
+            metrics: metrics.clone(),
+            access,
+        }),
+        drain: watch,
+        permits: Arc::new(Semaphore::new(world.config.limits.connections)),
+    });
+    let mut process = Process {
+        world,
+        door,
+        data,
+        listeners: Vec::new(),
+        probers: JoinSet::new(),
+        metrics,
+        file,
+    };
+    let ended = control.block_on(process.serve(sockets, admin, trigger));
+    let Process { data, .. } = process;
+    data.shutdown_background();
+    ended
+}
+
+fn metrics() -> Metrics {
+    static SLUGS: LazyLock<Vec<&str>> =
+        LazyLock::new(|| Class::ALL.iter().map(|class| class.slug()).collect());
+    Metrics::new(&SLUGS)
+}
+
+fn start_log(config: &Config) -> log::LogGuard {
+    let format = match config.log.format {
+        LogFormat::Json => log::Format::Json,
+        LogFormat::Text => log::Format::Text,
+    };
+    let level = match config.log.level {
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn => tracing::Level::WARN,
+        Level::Info => tracing::Level::INFO,
+        Level::Debug => tracing::Level::DEBUG,
+    };
+    log::start(format, level)
+}
+
+/// Binds every listener that is not `open` already; all of them, or none and all problems.
+fn bind_all(
+    config: &Config,
+    open: &[SocketAddr],
+) -> Result<Vec<(SocketAddr, TcpListener)>, Vec<Problem>> {
+    let mut sockets = Vec::new();
+    let mut problems = Vec::new();
+    for door in config
+        .listen
+        .iter()
+        .filter(|door| !open.contains(&door.address))
+    {
+        match listen::bind(door.address) {
+            Ok(socket) => sockets.push((door.address, socket)),
+            Err(error) => {
+                let fix = match error.kind() {
+                    io::ErrorKind::PermissionDenied => {
+                        "run with CAP_NET_BIND_SERVICE, or choose a port above 1023"
+                    }
+                    _ => "stop what listens there, or choose another address",
+                };
+                problems.push(config.problem(door.at, "listen.address", error.to_string(), fix));
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(sockets)
+    } else {
+        Err(problems)
+    }
+}
+
+fn policy(config: &Config, listen: &Listen, tls: Option<&DoorTls>) -> Policy {
+    let (timeouts, limits) = (&config.timeouts, &config.limits);
+    Policy {
+        tls: tls.map(|tls| tls.server.clone()),
+        redirect: listen
+            .redirect_to_https
+            .then(|| redirect_port(config, listen)),
+        hosts: listen.hosts.clone(),
+        proxy_protocol: listen.proxy_protocol.clone(),
+        trusted_forwarders: listen.trusted_forwarders.clone(),
+        patience: ClientPatience {
+            handshake: timeouts.handshake,
+            head: timeouts.head,
+            idle: timeouts.idle,
+            reader: stream::Patience {
+                write_idle: timeouts.body_idle,
+                min_rate: timeouts.min_rate,
+            },
+        },
+        limits: HeadLimits {
+            bytes: u32::try_from(limits.header_bytes).unwrap_or(u32::MAX),
+            count: limits.headers,
+            streams: limits.h2_streams,
+        },
+    }
+}
+
+/// The port that a redirect names: what the operator said, else the public one.
+fn redirect_port(config: &Config, listen: &Listen) -> Option<u16> {
+    let public = config
+        .cluster
+        .public_url
+        .as_ref()
+        .filter(|url| url.https)
+        .map(|url| url.port);
+    listen.redirect_port.or(public)
+}
+
+/// A running Seawall.
+struct Process {
+    world: World,
+    door: Arc<Door>,
+    data: Runtime,
+    listeners: Vec<(SocketAddr, Listener)>,
+    probers: JoinSet<()>,
+    metrics: Metrics,
+    file: Option<PathBuf>,
+}
+
+impl Process {
+    async fn serve(
+        &mut self,
+        sockets: Vec<(SocketAddr, TcpListener)>,
+        admin: admin::serve::Socket,
+        trigger: drain::Trigger,
+    ) -> Result<(), Failure> {
+        let mut signals = Signals::listen()?;
+        let (ask, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(4);
+        let ready = Ready::new();
+        self.open(sockets)?;
+        self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
+        let desk = Arc::new(Desk {
+            door: self.door.clone(),
+            data: self.data.handle().clone(),
+            ready: ready.clone(),
+            reload: ask,
+            token: self
+                .world
+                .config
+                .admin
+                .token
+                .as_ref()
+                .map(|token| token.expose().to_owned()),
+        });
+        let _admin = admin::serve::start(admin, desk)?;
+        for (_, listener) in &self.listeners {
+            tracing::info!(address = %listener.address(), "listening");
+        }
+        ready.set(Ready::STARTING, false);
+        let mut watch = tokio::time::interval(WATCH_EVERY);
+        watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Reload => drop(self.reload()),
+                    Signal::Terminate => break,
+                },
+                Some(tell) = asked.recv() => drop(tell.send(self.reload())),
+                _ = watch.tick() => self.watch_certificates(),
+            }
+        }
+        self.drain(trigger, signals).await
+    }
+
+    /// Starts the sockets that are new, with the policies of the current world.
+    fn open(&mut self, sockets: Vec<(SocketAddr, TcpListener)>) -> io::Result<()> {
+        let _data = self.data.enter();
+        for (address, socket) in sockets {
+            let Some((listen, tls)) = self.doors().find(|(listen, _)| listen.address == address)
+            else {
+                continue;
+            };
+            let policy = policy(&self.world.config, listen, tls);
+            let listener = Listener::start(socket, self.door.clone(), policy)?;
+            self.listeners.push((address, listener));
+        }
+        Ok(())
+    }
+
+    fn doors(&self) -> impl Iterator<Item = (&Listen, Option<&DoorTls>)> {
+        self.world
+            .config
+            .listen
+            .iter()
+            .zip(self.world.doors.iter().map(Option::as_ref))
+    }
+
+    fn reload(&mut self) -> Reloaded {
+        let outcome = self.try_reload();
+        match &outcome {
+            Ok(changes) => {
+                self.metrics.reload("done");
+                tracing::info!(changes = changes.len(), "configuration reloaded");
+                for change in changes {
+                    tracing::info!(change, "changed");
+                }
+            }
+            Err(problems) => {
+                self.metrics.reload("refused");
+                for problem in problems {
+                    tracing::error!(problem, "configuration not reloaded; the old one stays");
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Builds and binds everything first; only then is anything swapped.
+    fn try_reload(&mut self) -> Reloaded {
+        let words =
+            |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let Some(file) = &self.file else {
+            return Err(vec![
+                "started without a file: there is nothing to read again; use `seawall run -c FILE`"
+                    .to_owned(),
+            ]);
+        };
+        let fresh = config::load(file).map_err(words)?;
+        let fresh = reload::build(fresh, Some(&self.world), &self.metrics).map_err(words)?;
+        let open: Vec<SocketAddr> = self.listeners.iter().map(|(address, _)| *address).collect();
+        let sockets = bind_all(&fresh.config, &open).map_err(words)?;
+        let mut changes = config::changes(&self.world.config, &fresh.config);
+        let (old, new) = (&self.world.config, &fresh.config);
+        let fixed = old.admin != new.admin
+            || old.log != new.log
+            || old.limits.connections != new.limits.connections;
+        if fixed {
+            changes.push(
+                "[admin], [log] and limits.connections are read at the start only: restart for those"
+                    .to_owned(),
+            );
+        }
+        for gone in self.world.config.cluster.node.iter().filter(|old| {
+            !fresh
+                .config
+                .cluster
+                .node
+                .iter()
+                .any(|new| new.name == old.name)
+        }) {
+            self.metrics.forget(&gone.name);
+        }
+        self.world = fresh;
+        self.door.state.publish(self.world.snapshot.clone());
+        self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
+        self.listeners.retain(|(address, _)| {
+            self.world
+                .config
+                .listen
+                .iter()
+                .any(|listen| listen.address == *address)
+        });
+        for (address, listener) in &self.listeners {
+            let door = self
+                .world
+                .config
+                .listen
+                .iter()
+                .zip(&self.world.doors)
+                .find(|(listen, _)| listen.address == *address);
+            if let Some((listen, tls)) = door {
+                listener.adopt(policy(&self.world.config, listen, tls.as_ref()));
+            }
+        }
+        self.open(sockets)
+            .map_err(|error| vec![error.to_string()])?;
+        Ok(changes)
+    }
+
+    fn watch_certificates(&self) {
+        let mut expiry = Vec::new();
+        for door in self.world.doors.iter().flatten() {
+            match door.certificates.poll() {
+                Some(Ok(())) => tracing::info!(
+                    "certificate files changed; the next handshake sees the new ones"
+                ),
+                Some(Err(errors)) => {
+                    for error in errors {
+                        tracing::error!(%error, "certificate files changed but cannot be used; the old ones stay");
+                    }
+                }
+                None => {}
+            }
+            expiry.extend(door.certificates.expiry());
+        }
+        self.metrics.certificates(expiry);
+    }
+
+    /// Takes nothing new, lets running work finish, and says what it waits for.
+    async fn drain(
+        &mut self,
+        trigger: drain::Trigger,
+        mut signals: Signals,
+    ) -> Result<(), Failure> {
+        let limit = self.world.config.timeouts.drain;
+        trigger.start();
+        self.listeners.clear();
+        tracing::info!(limit = ?limit, "draining: no new connections; running requests may finish");
+        let deadline = tokio::time::sleep(limit);
+        tokio::pin!(deadline);
+        let mut say = tokio::time::interval(SAY_EVERY);
+        let ended = async {
+            trigger.finished().await;
+            // The last answers may still be on their way, and idle clients have yet to hear of the end.
+            tokio::time::timeout(GOODBYE, trigger.parted()).await
+        };
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                _ = &mut ended => {
+                    tracing::info!("drained");
+                    return Ok(());
+                }
+                _ = say.tick() => {
+                    for (kind, count) in trigger.waiting() {
+                        tracing::info!(kind, count, "still waiting");
+                    }
+                }
+                () = &mut deadline => {
+                    for (kind, count) in trigger.waiting() {
+                        tracing::warn!(kind, count, "cut off: the drain took too long");
+                    }
+                    return Ok(());
+                }
+                signal = signals.next() => if signal == Signal::Terminate {
+                    tracing::warn!("second signal: ending at once");
+                    return Err(Failure::CutShort);
+                },
+            }
+        }
+    }
+}

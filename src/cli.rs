@@ -1,0 +1,54 @@
+//! The command line: one file per subcommand.
+
+mod ask;
+mod check;
+mod node;
+mod reload;
+mod run;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Done.
+const OK: u8 = 0;
+/// Failed while running.
+const FAILED: u8 = 1;
+/// `--wait` ran out (`EX_TEMPFAIL`).
+const RAN_OUT: u8 = 75;
+/// Bad configuration (`EX_CONFIG`).
+const BAD_CONFIGURATION: u8 = 78;
+
+/// The front door of a Harbor cluster.
+#[derive(Parser)]
+#[command(name = "seawall", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve in the foreground until SIGTERM or SIGINT, then drain
+    Run(run::Run),
+    /// Validate a configuration without serving it; prints every problem
+    Check(check::Check),
+    /// Make a running Seawall read its configuration again, as SIGHUP does
+    Reload(reload::Reload),
+    /// Show the nodes of a running Seawall and their components
+    Status(status::Status),
+    /// Operate one node of a running Seawall
+    Node(node::Node),
+}
+
+/// Runs what the arguments ask for.
+pub fn main() -> ExitCode {
+    ExitCode::from(match Arguments::parse().command {
+        Command::Run(run) => run.execute(),
+        Command::Check(check) => check.execute(),
+        Command::Reload(reload) => reload.execute(),
+        Command::Status(status) => status.execute(),
+        Command::Node(node) => node.execute(),
+    })
+}

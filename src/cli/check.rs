@@ -1,0 +1,31 @@
+//! `seawall check`: validate without serving.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{BAD_CONFIGURATION, OK};
+use crate::{app, config};
+
+/// Validate a configuration without serving it.
+#[derive(Args)]
+pub struct Check {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl Check {
+    pub(super) fn execute(self) -> u8 {
+        match config::load(&self.config).and_then(app::check) {
+            Ok(()) => {
+                println!("{}: good", self.config.display());
+                OK
+            }
+            Err(problems) => {
+                super::run::print(&problems);
+                BAD_CONFIGURATION
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `seawall node`: operate one node of a running Seawall.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::ask::{self, Admin};
+use super::{FAILED, OK, RAN_OUT};
+use crate::config::duration;
+
+/// How often a waiting drain looks.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Operate one node.
+#[derive(Args)]
+pub struct Node {
+    #[command(subcommand)]
+    act: Act,
+    #[command(flatten)]
+    admin: Admin,
+}
+
+#[derive(Subcommand)]
+enum Act {
+    /// Give it no new work; running requests may finish
+    Drain {
+        /// The node
+        name: String,
+        /// Return when its last request ended, or with 75 after this long
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        wait: Option<Duration>,
+    },
+    /// Let it serve again
+    Ready {
+        /// The node
+        name: String,
+    },
+    /// Give it no work, and do not count it
+    Maintenance {
+        /// The node
+        name: String,
+    },
+    /// Set its weight until the next reload
+    Weight {
+        /// The node
+        name: String,
+        /// 0 to 1000; other nodes have 10 unless told otherwise
+        weight: u32,
+    },
+}
+
+impl Node {
+    pub(super) fn execute(self) -> u8 {
+        match self.act {
+            Act::Drain { name, wait } => {
+                let code = tell(&self.admin, Method::POST, &name, "drain", Bytes::new());
+                match wait {
+                    Some(limit) if code == OK => until_idle(&self.admin, &name, limit),
+                    _ => code,
+                }
+            }
+            Act::Ready { name } => tell(&self.admin, Method::POST, &name, "ready", Bytes::new()),
+            Act::Maintenance { name } => tell(
+                &self.admin,
+                Method::POST,
+                &name,
+                "maintenance",
+                Bytes::new(),
+            ),
+            Act::Weight { name, weight } => tell(
+                &self.admin,
+                Method::PUT,
+                &name,
+                "weight",
+                format!("{{\"weight\":{weight}}}").into(),
+            ),
+        }
+    }
+}
+
+fn tell(admin: &Admin, method: Method, name: &str, act: &str, body: Bytes) -> u8 {
+    match admin.send(method, &format!("/api/v1/nodes/{name}/{act}"), body) {
+        Ok((StatusCode::OK, node)) => {
+            let text = |key: &str| node.get(key).map(ToString::to_string).unwrap_or_default();
+            println!(
+                "{name}: state {}, weight {}, {} in flight",
+                text("state"),
+                text("weight"),
+                text("in_flight")
+            );
+            OK
+        }
+        Ok((_, answer)) => {
+            for complaint in ask::complaints(&answer) {
+                eprintln!("seawall: {name}: {complaint}");
+            }
+            FAILED
+        }
+        Err(error) => {
+            eprintln!("seawall: {error:#}");
+            FAILED
+        }
+    }
+}
+
+fn until_idle(admin: &Admin, name: &str, limit: Duration) -> u8 {
+    let deadline = Instant::now() + limit;
+    loop {
+        let nodes = match admin.ask(Method::GET, "/api/v1/nodes") {
+            Ok((_, nodes)) => nodes,
+            Err(error) => {
+                eprintln!("seawall: {error:#}");
+                return FAILED;
+            }
+        };
+        let of_name = |node: &&Value| node.get("name").and_then(Value::as_str) == Some(name);
+        let found = nodes.as_array().and_then(|all| all.iter().find(of_name));
+        let in_flight = found
+            .and_then(|node| node.get("in_flight")?.as_u64())
+            .unwrap_or(0);
+        if in_flight == 0 {
+            println!("{name}: its last request has ended");
+            return OK;
+        }
+        if Instant::now() >= deadline {
+            eprintln!(
+                "seawall: {name}: still {in_flight} in flight; it stays drained, ask again or end it"
+            );
+            return RAN_OUT;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}

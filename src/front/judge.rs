@@ -1,0 +1,211 @@
+//! Whether a request can be read in only one way. What cannot is refused here and never forwarded.
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Version};
+
+use super::policy::Policy;
+use super::rescue::Refusal;
+
+/// The authority a request is for.
+#[derive(Debug)]
+pub struct Judged {
+    /// `host[:port]` as the client wrote it.
+    pub authority: HeaderValue,
+    /// The host alone.
+    pub host: String,
+}
+
+/// Judges the head of a request (RFC 9112 §3.2, §6.1; RFC 9110 §7.2, §10.1.1).
+///
+/// # Errors
+/// The refusal that is due.
+pub fn judge<B>(request: &Request<B>, policy: &Policy) -> Result<Judged, Refusal> {
+    if request.method() == Method::CONNECT || request.uri().path_and_query().is_none() {
+        return Err(Refusal::Malformed("this is no forward proxy"));
+    }
+    // The usual target is short and ASCII; `Uri` lets raw bytes above it through.
+    if !request
+        .uri()
+        .path_and_query()
+        .is_some_and(|target| target.as_str().is_ascii())
+    {
+        return Err(Refusal::Malformed(
+            "the request target has bytes that must be percent-encoded",
+        ));
+    }
+    framing(request)?;
+    let mut expectations = request.headers().get_all(EXPECT).iter();
+    if !expectations.all(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Refusal::Expectation);
+    }
+    let authority = authority(request)?;
+    let text = authority
+        .to_str()
+        .map_err(|_| Refusal::Malformed("the Host header is malformed"))?;
+    let parsed: Authority = text
+        .parse()
+        .map_err(|_| Refusal::Malformed("the Host header is malformed"))?;
+    let port = text.strip_prefix(parsed.host()).unwrap_or_default();
+    if text.contains('@') || parsed.host().is_empty() || !is_port(port) {
+        return Err(Refusal::Malformed("the Host header is malformed"));
+    }
+    let host = parsed.host().to_owned();
+    if !policy.serves(&host) {
+        return Err(Refusal::Misdirected);
+    }
+    Ok(Judged { authority, host })
+}
+
+/// Whether what follows the host is nothing or `:port`; `Authority` takes any text for a port.
+fn is_port(text: &str) -> bool {
+    match text.strip_prefix(':') {
+        Some("") => true,
+        Some(digits) => {
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+        }
+        None => text.is_empty(),
+    }
+}
+
+fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let headers = request.headers();
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(encoding) = encodings.next() {
+        let plain = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !plain || encodings.next().is_some() || headers.contains_key(CONTENT_LENGTH) {
+            return Err(Refusal::Malformed(
+                "the length of the body could be read in two ways",
+            ));
+        }
+    }
+    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err(Refusal::Malformed(
+            "the length of the body could be read in two ways",
+        ));
+    }
+    Ok(())
+}
+
+fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(Refusal::Malformed("the request names its host twice"));
+    }
+    match (request.uri().authority(), first) {
+        (Some(target), Some(host))
+            if !host
+                .as_bytes()
+                .eq_ignore_ascii_case(target.as_str().as_bytes()) =>
+        {
+            Err(Refusal::Malformed("the request names two hosts"))
+        }
+        (Some(target), _) => HeaderValue::from_str(target.as_str())
+            .map_err(|_| Refusal::Malformed("the Host header is malformed")),
+        (None, Some(host)) => Ok(host.clone()),
+        (None, None) if request.version() == Version::HTTP_10 => {
+            Ok(HeaderValue::from_static("localhost"))
+        }
+        (None, None) => Err(Refusal::Malformed("the request names no host")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::front::policy::tests::policy;
+
+    fn judged(request: http::request::Builder) -> Result<Judged, Refusal> {
+        judge(&request.body(()).unwrap(), &policy())
+    }
+
+    fn is_malformed(request: http::request::Builder) -> bool {
+        matches!(judged(request), Err(Refusal::Malformed(_)))
+    }
+
+    #[test]
+    fn an_ordinary_request_keeps_its_host_with_the_port() {
+        let judged =
+            judged(Request::get("/v2/").header(HOST, "registry.example.com:8443")).unwrap();
+        assert_eq!(judged.authority, "registry.example.com:8443");
+        assert_eq!(judged.host, "registry.example.com");
+    }
+
+    #[test]
+    fn a_request_for_nobody_or_for_two_is_malformed() {
+        assert!(is_malformed(Request::get("/v2/")));
+        assert!(is_malformed(
+            Request::get("/v2/").header(HOST, "a").header(HOST, "a")
+        ));
+        assert!(is_malformed(Request::get("http://a/v2/").header(HOST, "b")));
+        assert!(is_malformed(Request::get("/v2/").header(HOST, "a/b?c")));
+        assert!(is_malformed(Request::get("/v2/").header(HOST, "user@a")));
+    }
+
+    #[test]
+    fn an_old_request_may_name_no_host() {
+        assert!(judged(Request::get("/v2/").version(Version::HTTP_10)).is_ok());
+    }
+
+    #[test]
+    fn a_body_whose_length_reads_in_two_ways_is_malformed() {
+        let post = || Request::post("/v2/").header(HOST, "a");
+        assert!(is_malformed(
+            post()
+                .header(CONTENT_LENGTH, "3")
+                .header(CONTENT_LENGTH, "3")
+        ));
+        assert!(is_malformed(
+            post()
+                .header(CONTENT_LENGTH, "3")
+                .header(TRANSFER_ENCODING, "chunked")
+        ));
+        assert!(is_malformed(
+            post().header(TRANSFER_ENCODING, "gzip, chunked")
+        ));
+        assert!(is_malformed(
+            post()
+                .header(TRANSFER_ENCODING, "chunked")
+                .header(TRANSFER_ENCODING, "chunked")
+        ));
+        assert!(judged(post().header(TRANSFER_ENCODING, "chunked")).is_ok());
+    }
+
+    #[test]
+    fn only_one_expectation_is_understood() {
+        let expecting = |what| judged(Request::post("/v2/").header(HOST, "a").header(EXPECT, what));
+        assert!(expecting("100-Continue").is_ok());
+        assert_eq!(
+            expecting("y 100-continue").unwrap_err(),
+            Refusal::Expectation
+        );
+    }
+
+    #[test]
+    fn this_is_no_forward_proxy() {
+        assert!(is_malformed(
+            Request::builder()
+                .method("CONNECT")
+                .uri("a:443")
+                .header(HOST, "a:443")
+        ));
+    }
+
+    #[test]
+    fn a_name_that_is_not_served_is_misdirected() {
+        let served = Policy {
+            hosts: vec!["registry.example.com".to_owned()],
+            ..policy()
+        };
+        let ask = |host| {
+            judge(
+                &Request::get("/").header(HOST, host).body(()).unwrap(),
+                &served,
+            )
+        };
+        assert!(ask("Registry.Example.com:443").is_ok());
+        assert_eq!(ask("other.example.com").unwrap_err(), Refusal::Misdirected);
+    }
+}

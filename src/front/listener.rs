@@ -1,0 +1,90 @@
+//! One listening socket and its policy.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::policy::Policy;
+use super::{Door, serve};
+use crate::net::accept;
+
+/// A socket that accepts on the data runtime until it is dropped.
+pub struct Listener {
+    address: SocketAddr,
+    policy: Arc<ArcSwap<Policy>>,
+    task: JoinHandle<()>,
+}
+
+impl Listener {
+    /// Starts accepting on the current runtime. Connections keep the policy they began with.
+    ///
+    /// # Errors
+    /// A socket that the runtime does not take.
+    pub fn start(
+        socket: std::net::TcpListener,
+        door: Arc<Door>,
+        policy: Policy,
+    ) -> std::io::Result<Self> {
+        let socket = TcpListener::from_std(socket)?;
+        let address = socket.local_addr()?;
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
+        let task = tokio::spawn(accept_all(socket, address, door, policy.clone()));
+        Ok(Listener {
+            address,
+            policy,
+            task,
+        })
+    }
+
+    /// Where it really listens: port 0 in the configuration becomes a port here.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The policy for connections that come from now on.
+    pub fn adopt(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept_all(
+    socket: TcpListener,
+    address: SocketAddr,
+    door: Arc<Door>,
+    policy: Arc<ArcSwap<Policy>>,
+) {
+    let open = door.sinks.metrics.listener(&address.to_string());
+    loop {
+        // The permit comes first: beyond the limit, clients wait in the kernel's queue and nothing is lost.
+        let Ok(permit) = door.permits.clone().acquire_owned().await else {
+            return;
+        };
+        let accepted = tokio::select! {
+            accepted = accept::accept(&socket) => accepted,
+            () = door.drain.started() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::error!(%address, %error, "listener failed");
+                return;
+            }
+        };
+        let (door, policy, open) = (door.clone(), policy.load_full(), open.clone());
+        open.inc();
+        tokio::spawn(async move {
+            serve::connection(stream, peer, door, policy).await;
+            open.dec();
+            drop(permit);
+        });
+    }
+}

@@ -1,0 +1,136 @@
+//! The order in which a request meets everything, outermost first.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::Door;
+use super::judge;
+use super::policy::Policy;
+use super::redirect;
+use super::rescue::{self, Refusal};
+use crate::harbor::class::Class;
+use crate::harbor::path::{self, Target};
+use crate::message::forwarded::Origin;
+use crate::message::id;
+use crate::net::turns::Turns;
+use crate::proxy::body::Reply;
+use crate::proxy::finish::{Ended, Record};
+use crate::proxy::request::Caller;
+use crate::proxy::{self, upgrade};
+
+const REQUEST_ID: &str = "x-request-id";
+
+/// One client connection, as its requests see it.
+pub struct Session {
+    /// What all listeners share.
+    pub door: Arc<Door>,
+    /// The listener's policy when the connection came.
+    pub policy: Arc<Policy>,
+    /// The client, or the forwarder in front of it.
+    pub peer: SocketAddr,
+    /// Whether it came by TLS.
+    pub https: bool,
+    /// The requests under way on it.
+    pub turns: Arc<Turns>,
+}
+
+/// Answers one request. Never fails: whatever happens, the client gets an answer and the log a line.
+pub async fn answer(session: &Session, mut request: Request<Incoming>) -> Response<Reply> {
+    let target = request.uri().path_and_query().cloned();
+    let text = target.as_ref().map_or("/", |target| target.as_str());
+    let method = request.method().clone();
+    let id = id::take(request.headers_mut());
+    // First of all, so that the record knows what it is about even if the request is refused.
+    let classified = path::classify(&method, text);
+    let class = classified
+        .as_ref()
+        .map_or(Class::Other, |target| target.class);
+    // The record is outside everything else: every request is counted and logged, whatever its end.
+    let lasts = (session.door.drain.hold(kind(class)), session.turns.begin());
+    let mut record = Record::begin(
+        &request,
+        session.peer.ip(),
+        session.door.sinks.clone(),
+        lasts,
+    );
+    record.class = class;
+    record.id = Some(id.clone());
+    let classified =
+        classified.map_err(|_| Refusal::Malformed("the path could be read in two ways"));
+    let mut response = match handle(session, request, classified, &mut record).await {
+        Ok(carried) => {
+            record.status = carried.response.status();
+            record.first_byte = Some(record.elapsed());
+            if let Some((client, node, lease)) = carried.tunnel {
+                upgrade::join(client, node, lease, record);
+                return carried.response;
+            }
+            carried.response
+        }
+        // Rescue sits just inside the record, the one place where a failure becomes an answer.
+        Err(refusal) => {
+            rescue::tell(refusal, text, session.peer.ip());
+            record.ended = refusal.ended();
+            rescue::answer(refusal, text)
+        }
+    };
+    record.status = response.status();
+    response.headers_mut().entry(REQUEST_ID).or_insert(id);
+    response.body_mut().record(record);
+    response
+}
+
+async fn handle(
+    session: &Session,
+    request: Request<Incoming>,
+    target: Result<Target<'_>, Refusal>,
+    record: &mut Record,
+) -> Result<proxy::Carried, Refusal> {
+    // Judged before anything is decided by it: what can be read in two ways is never forwarded.
+    let judged = judge::judge(&request, &session.policy)?;
+    let target = target?;
+    if let Some(port) = session.policy.redirect {
+        let response = redirect::answer(&judged.host, port, request.uri())
+            .ok_or(Refusal::Malformed("no such target"))?;
+        record.ended = Ended::Refused;
+        return Ok(proxy::Carried {
+            response,
+            tunnel: None,
+        });
+    }
+    // What Harbor's own nginx keeps from the outside stays inside.
+    if target.class == Class::Internal {
+        return Err(Refusal::NotServed);
+    }
+    let snapshot = session.door.state.read();
+    let peer = session.peer.ip();
+    let origin = Origin {
+        peer,
+        https: session.https,
+        trusted: session.policy.trusts(peer),
+    };
+    let caller = Caller {
+        origin,
+        authority: &judged.authority,
+    };
+    let (errand, client) = proxy::request::prepare(request, &target, &caller, &snapshot);
+    record.client = client;
+    record.progress = errand.shipment.progress.clone();
+    proxy::carry(&snapshot, errand, record)
+        .await
+        .map_err(Refusal::Fault)
+}
+
+/// What a drain says it still waits for.
+const fn kind(class: Class) -> &'static str {
+    match class {
+        Class::UploadStart | Class::UploadChunk | Class::UploadFinish | Class::ManifestWrite => {
+            "push"
+        }
+        Class::BlobRead | Class::ManifestRead => "pull",
+        _ => "request",
+    }
+}
