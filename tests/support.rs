@@ -1,0 +1,15 @@
+//! What the integration tests share: free ports, a real Redis, nodes that behave as Harbor does, and a real Seawall
+//! in front of them.
+
+#![allow(dead_code, unused_imports)]
+
+pub mod certs;
+pub mod client;
+pub mod clients;
+pub mod cluster;
+pub mod door;
+pub mod harbor;
+pub mod image;
+pub mod origin;
+pub mod ports;
+pub mod redis;

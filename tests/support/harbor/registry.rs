@@ -1,0 +1,213 @@
+//! The real registry behind a node: Debian's `docker-registry` (distribution 2.8.2) as a child.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::net::TcpStream;
+
+use super::super::ports;
+use super::body::Pumped;
+use super::nginx::Ask;
+use super::reply::Reply;
+
+const USER: &str = "harbor_registry_user";
+const PASSWORD: &str = "harbor_registry_password";
+
+/// How the registry decides who may do what.
+pub enum Trust {
+    /// 2.x: core decides and logs in as one user.
+    Core,
+    /// 1.x: the registry verifies tokens itself.
+    Tokens { realm: String, certificate: PathBuf },
+}
+
+/// The child and where it listens.
+pub struct Registry {
+    child: Mutex<Option<Child>>,
+    address: SocketAddr,
+    config: PathBuf,
+}
+
+impl Registry {
+    /// Writes the child's configuration; does not start it.
+    pub fn new(work: &Path, storage: &Path, trust: &Trust) -> io::Result<Self> {
+        let address = ports::free();
+        let registry = Self {
+            child: Mutex::new(None),
+            address,
+            config: work.join("registry.yml"),
+        };
+        registry.configure(work, storage, trust)?;
+        Ok(registry)
+    }
+
+    /// Replaces the configuration, for the next start.
+    pub fn configure(&self, work: &Path, storage: &Path, trust: &Trust) -> io::Result<()> {
+        let auth = match trust {
+            Trust::Core => {
+                let file = work.join("htpasswd");
+                let made = Command::new("htpasswd")
+                    .args(["-B", "-C", "4", "-b", "-n", USER, PASSWORD])
+                    .output()?;
+                std::fs::write(&file, made.stdout)?;
+                format!(
+                    "  htpasswd:\n    realm: harbor-registry-basic-realm\n    path: {}\n",
+                    file.display()
+                )
+            }
+            Trust::Tokens { realm, certificate } => format!(
+                "  token:\n    realm: {realm}\n    service: harbor-registry\n    issuer: harbor-token-issuer\n    rootcertbundle: {}\n",
+                certificate.display()
+            ),
+        };
+        let text = format!(
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n  maintenance:\n    uploadpurging:\n      enabled: false\nhttp:\n  addr: {}\n  secret: placeholder\nauth:\n{auth}",
+            storage.display(),
+            self.address
+        );
+        std::fs::write(&self.config, text)
+    }
+
+    /// Starts the child and waits until it listens. Call it on a thread that outlives the child: the child is
+    /// told to die with it where the system can do that.
+    pub async fn start(&self) -> io::Result<()> {
+        self.kill();
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "docker-registry", "serve"]);
+        command.arg(&self.config);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command.spawn()?;
+        *self.child.lock().expect("never poisoned") = Some(child);
+        for _ in 0..1000 {
+            if TcpStream::connect(self.address).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "docker-registry did not start",
+        ))
+    }
+
+    /// Kills the child at once.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.child.lock().expect("never poisoned").take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Freezes the child.
+    pub fn hang(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen child go on.
+    pub fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.child.lock().expect("never poisoned").is_some()
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(child) = &*self.child.lock().expect("never poisoned") {
+            let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
+        }
+    }
+
+    /// Whether `GET /` is answered.
+    pub async fn ping(&self) -> io::Result<()> {
+        let request = Request::get("/")
+            .header(header::HOST, "registry")
+            .body(Pumped::empty());
+        self.send(request.map_err(io::Error::other)?)
+            .await
+            .map(drop)
+    }
+
+    /// Sends a client's request on as core does, and returns the registry's answer.
+    pub async fn forward(&self, ask: &mut Ask, trust_core: bool) -> io::Result<Response<Incoming>> {
+        let body = std::mem::replace(&mut ask.body, Pumped::empty());
+        let mut request = Request::new(body);
+        *request.method_mut() = ask.method.clone();
+        *request.uri_mut() = ask.target.parse().map_err(io::Error::other)?;
+        let headers = request.headers_mut();
+        copy(&ask.headers, headers);
+        headers.insert(header::HOST, value(&ask.host));
+        headers.insert("x-forwarded-proto", value(&ask.proto));
+        headers.remove(header::COOKIE);
+        headers.remove(header::EXPECT);
+        if trust_core {
+            let pair = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+            headers.insert(header::AUTHORIZATION, value(&format!("Basic {pair}")));
+        }
+        self.send(request).await
+    }
+
+    async fn send(&self, request: Request<Pumped>) -> io::Result<Response<Incoming>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        tokio::spawn(connection);
+        sender.send_request(request).await.map_err(io::Error::other)
+    }
+
+    /// The registry's address, for messages of errors.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.address.port()))
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An answer of the registry as an answer of core.
+pub fn pass(response: Response<Incoming>) -> Reply {
+    let (parts, body) = response.into_parts();
+    let mut reply = super::reply::bare(parts.status.as_u16());
+    copy(&parts.headers, reply.headers_mut());
+    reply.headers_mut().remove(header::DATE);
+    *reply.body_mut() = body.map_err(Into::into).boxed_unsync();
+    reply
+}
+
+fn copy(from: &HeaderMap, to: &mut HeaderMap) {
+    const HOP: [HeaderName; 5] = [
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::TE,
+        header::TRAILER,
+    ];
+    for (name, value) in from {
+        if !HOP.contains(name) && name != "keep-alive" {
+            to.append(name.clone(), value.clone());
+        }
+    }
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
