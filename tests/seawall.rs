@@ -1,0 +1,27 @@
+//! Seawall's integration tests, linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
+
+mod architecture;
+mod check;
+mod components;
+mod direct;
+mod drain;
+mod framing;
+mod front_door;
+mod headers;
+mod memory;
+mod nodes_come_and_go;
+mod real_clients;
+mod replay;
+mod slow_push;
+mod stand_in;
+mod support;
+mod surprises;
+mod swap;
