@@ -1,0 +1,32 @@
+# Everything that is done to this repository, by name. `make` alone lists it.
+
+.PHONY: help demo test build check tools
+
+# A toolchain that rustup just installed is not on the PATH of every shell.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+help:
+	@echo 'make demo     a cluster to play with, until Ctrl-C; ONCE=1 ends it after the story'
+	@echo 'make test     every test, after installing what they need'
+	@echo 'make check    format, lints, and (with cargo-deny) licences and advisories'
+	@echo 'make build    the program, optimised: target/release/seawall'
+
+# Run without a shell in between, so that a signal to make reaches the demo.
+demo: export ONCE := $(ONCE)
+demo:
+	@deploy/demo.sh
+
+test: tools
+	cargo test --locked
+
+tools:
+	@deploy/install-tools.sh test
+
+build:
+	cargo build --locked --release
+
+check:
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
+	else echo 'cargo-deny is not installed: licences and advisories were not checked'; fi
