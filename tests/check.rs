@@ -78,7 +78,7 @@ impl Desk {
 
 fn ended(command: &mut Command) -> (Option<i32>, String) {
     let mut child = command
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -93,6 +93,8 @@ fn ended(command: &mut Command) -> (Option<i32>, String) {
         std::thread::sleep(Duration::from_millis(5));
     };
     let mut said = String::new();
+    // `check` tells its problems on stdout, `run` on stderr.
+    child.stdout.unwrap().read_to_string(&mut said).unwrap();
     child.stderr.unwrap().read_to_string(&mut said).unwrap();
     (code, said)
 }
@@ -100,7 +102,8 @@ fn ended(command: &mut Command) -> (Option<i32>, String) {
 #[test]
 fn a_good_configuration_is_good() {
     let desk = Desk::new();
-    assert_eq!(desk.run("check", &desk.text), (Some(0), String::new()));
+    let good = format!("{}: good\n", desk.file.display());
+    assert_eq!(desk.run("check", &desk.text), (Some(0), good));
 }
 
 #[test]

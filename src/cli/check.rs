@@ -22,8 +22,11 @@ impl Check {
                 println!("{}: good", self.config.display());
                 OK
             }
+            // They are what was asked for, so that they can be piped on.
             Err(problems) => {
-                super::run::print(&problems);
+                for problem in problems {
+                    println!("{problem}");
+                }
                 BAD_CONFIGURATION
             }
         }

@@ -62,7 +62,9 @@ impl Run {
         match ended {
             Ok(()) => OK,
             Err(Failure::Configuration(problems)) => {
-                print(&problems);
+                for problem in problems {
+                    eprintln!("{problem}");
+                }
                 BAD_CONFIGURATION
             }
             Err(Failure::Broken(error)) => {
@@ -71,12 +73,5 @@ impl Run {
             }
             Err(Failure::CutShort) => FAILED,
         }
-    }
-}
-
-/// One problem a line, on stderr.
-pub(super) fn print(problems: &[Problem]) {
-    for problem in problems {
-        eprintln!("{problem}");
     }
 }
