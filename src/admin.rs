@@ -23,7 +23,7 @@ pub struct Desk {
     pub door: Arc<Door>,
     /// The data runtime, to ask whether it answers.
     pub data: Handle,
-    /// The door's fitness.
+    /// What stands against serving at all.
     pub ready: Ready,
     /// Asks for a reload and for what came of it.
     pub reload: mpsc::Sender<oneshot::Sender<Reloaded>>,

@@ -137,3 +137,18 @@ async fn a_node_that_was_upgraded_to_another_generation_is_recognised_anew() {
         cluster.door.node("harbor-1")["dialect"] == "harbor-2"
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_and_readiness_agree_that_no_node_is_left() {
+    let cluster = Cluster::start(Dialect::Harbor2, 1).await;
+    let status = || -> serde_json::Value {
+        serde_json::from_str(&cluster.door.ask("GET", "/api/v1/status").1).unwrap()
+    };
+    assert_eq!(status()["ready"], true);
+    cluster.nodes[0].stop().await;
+    eventually("not ready", Duration::from_secs(10), || {
+        cluster.door.ask("GET", "/readyz").0 == 503
+    });
+    assert_eq!(status()["ready"], false);
+    assert_eq!(status()["reasons"][0], "no node accepts registry requests");
+}

@@ -106,7 +106,7 @@ pub async fn answer(desk: &Arc<Desk>, request: Request<Incoming>) -> Answer {
         Question::Healthz => json_answer(StatusCode::OK, &json!({"status": "alive"})),
         Question::Readyz => readyz(desk).await,
         Question::Metrics => metrics(desk),
-        Question::Status => json_answer(StatusCode::OK, &status(desk)),
+        Question::Status => json_answer(StatusCode::OK, &status(desk).await),
         Question::Nodes => json_answer(StatusCode::OK, &nodes(desk)),
         Question::Reload => reload(desk).await,
         Question::Wish(name, wish) => operate(desk, name, |backend| {
@@ -154,53 +154,58 @@ async fn weight(body: Incoming) -> Option<u32> {
     u32::try_from(weight).ok()
 }
 
-/// Whether the data plane would serve a registry request now: asked on the data runtime, with a deadline.
-async fn readyz(desk: &Desk) -> Answer {
+/// Whether a registry request would be served now, and what is amiss.
+struct Fitness {
+    ready: bool,
+    degraded: bool,
+    reasons: Vec<String>,
+}
+
+/// Asked on the data runtime, with a deadline: one that does not answer serves nobody either.
+async fn fitness(desk: &Desk) -> Fitness {
     let door = desk.door.clone();
     let asked = desk.data.spawn(async move {
-        let snapshot = door.state.read();
-        let class = Class::ManifestRead;
+        let (cluster, class) = (door.state.read().cluster.clone(), Class::ManifestRead);
+        let draining = door.drain.draining();
         (
-            snapshot.cluster.could_serve(class),
-            snapshot.cluster.serves_well(class),
-            door.drain.draining(),
+            cluster.could_serve(class),
+            cluster.serves_well(class),
+            draining,
         )
     });
-    let mut reasons = desk.ready.verdict().reasons;
-    let mut degraded = desk.ready.verdict().degraded;
-    let mut ready = desk.ready.verdict().ready;
+    let mut reasons = desk.ready.reasons();
+    let mut degraded = false;
     match tokio::time::timeout(HEARTBEAT, asked).await {
         Ok(Ok((could, well, draining))) => {
-            if !could {
-                ready = false;
-                reasons.push("no node accepts registry requests".to_owned());
-            } else if !well {
-                degraded = true;
-                reasons.push(
-                    "no node is healthy for registry requests; sending all the same".to_owned(),
-                );
-            }
             if draining {
-                ready = false;
                 reasons.push("draining".to_owned());
             }
+            if !could {
+                reasons.push("no node accepts registry requests".to_owned());
+            }
+            degraded = could && !well;
         }
-        _ => {
-            ready = false;
-            reasons.push("the data plane does not answer".to_owned());
-        }
+        _ => reasons.push("the data plane does not answer".to_owned()),
     }
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
+    let ready = reasons.is_empty();
+    if degraded {
+        reasons.push("no node is healthy for registry requests; sending all the same".to_owned());
+    }
+    Fitness {
+        ready,
+        degraded: ready && degraded,
+        reasons,
+    }
+}
+
+async fn readyz(desk: &Desk) -> Answer {
+    let fitness = fitness(desk).await;
+    let (status, word) = match (fitness.ready, fitness.degraded) {
+        (true, false) => (StatusCode::OK, "ready"),
+        (true, true) => (StatusCode::OK, "degraded"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
-    let word = match (ready, degraded) {
-        (true, false) => "ready",
-        (true, true) => "degraded",
-        (false, _) => "not ready",
-    };
-    json_answer(status, &json!({"status": word, "reasons": reasons}))
+    json_answer(status, &json!({"status": word, "reasons": fitness.reasons}))
 }
 
 fn metrics(desk: &Desk) -> Answer {
@@ -218,12 +223,13 @@ fn metrics(desk: &Desk) -> Answer {
     answer
 }
 
-fn status(desk: &Desk) -> Value {
-    let verdict = desk.ready.verdict();
+async fn status(desk: &Desk) -> Value {
+    let fitness = fitness(desk).await;
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "ready": verdict.ready,
-        "reasons": verdict.reasons,
+        "ready": fitness.ready,
+        "degraded": fitness.degraded,
+        "reasons": fitness.reasons,
         "draining": desk.door.drain.draining(),
         "nodes": nodes(desk),
     })
