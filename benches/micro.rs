@@ -9,6 +9,7 @@ use seawall::balance::{Algorithm, Candidate, Turn, choose};
 use seawall::harbor::path::classify;
 use seawall::message::forwarded::{self, Origin};
 use seawall::message::hop;
+use seawall::message::survey::Survey;
 
 fn class(criterion: &mut Criterion) {
     let blob = "/v2/library/app/blobs/sha256:96f0b3f895dd2b387810047d256de70e7140b048e76f66a1fb4f058dbc333da2";
@@ -22,7 +23,7 @@ fn class(criterion: &mut Criterion) {
 }
 
 fn choice(criterion: &mut Criterion) {
-    for nodes in [2, 10, 100] {
+    for nodes in [1, 2, 10, 100] {
         let candidates: Vec<Candidate> = (0..nodes)
             .map(|index| Candidate {
                 index,
@@ -57,16 +58,13 @@ fn headers(criterion: &mut Criterion) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    let origin = Origin {
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        https: true,
-        trusted: false,
-    };
+    let origin = Origin::new(IpAddr::V4(Ipv4Addr::LOCALHOST), true, false);
     criterion.bench_function("make a request's headers ready", |bencher| {
         bencher.iter(|| {
             let mut headers = headers.clone();
-            hop::strip_request(&mut headers);
-            forwarded::write(&mut headers, &origin)
+            let found = Survey::of(&headers);
+            hop::strip_request(&mut headers, &found);
+            forwarded::write(&mut headers, &found, &origin)
         });
     });
 }

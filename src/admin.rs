@@ -1,6 +1,6 @@
 //! What operators and scripts ask of a running Seawall: is it alive, is it ready, what does it count, how are the
 //! nodes, take the new configuration. Served on the control runtime, so that it answers whatever the data plane does;
-//! only `/readyz` goes to the data runtime, since that is what it is about.
+//! only `/readyz` asks the workers, since they are what it is about.
 
 pub mod api;
 pub mod auth;
@@ -8,11 +8,11 @@ pub mod serve;
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::front::Door;
 use crate::lifecycle::ready::Ready;
+use crate::lifecycle::workers::Crew;
 
 /// What a reload came to, in lines for a person; `Err` when nothing changed and why.
 pub type Reloaded = Result<Vec<String>, Vec<String>>;
@@ -21,8 +21,8 @@ pub type Reloaded = Result<Vec<String>, Vec<String>>;
 pub struct Desk {
     /// The data plane.
     pub door: Arc<Door>,
-    /// The data runtime, to ask whether it answers.
-    pub data: Handle,
+    /// The workers, to ask whether they answer.
+    pub data: Crew,
     /// What stands against serving at all.
     pub ready: Ready,
     /// Asks for a reload and for what came of it.

@@ -1,8 +1,8 @@
 //! The only file that knows everybody: builds the process from a configuration, starts its runtimes, applies what a
 //! reload built, and waits for the end.
 //!
-//! Two places to run: the data runtime serves clients, the control runtime (this thread) serves the admin listener,
-//! probes, watches certificates and obeys signals, so that neither waits for the other.
+//! Two places to run: the workers serve clients, the control runtime (this thread) serves the admin listener, probes,
+//! watches certificates and obeys signals, so that neither waits for the other.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -18,13 +17,14 @@ use crate::admin::{self, Desk, Reloaded};
 use crate::config::{self, Config, Level, Listen, LogFormat, Problem};
 use crate::front::Door;
 use crate::front::listener::Listener;
-use crate::front::policy::{ClientPatience, HeadLimits, Policy};
+use crate::front::policy::Policy;
 use crate::harbor::class::Class;
 use crate::lifecycle::drain;
 use crate::lifecycle::privilege;
 use crate::lifecycle::ready::Ready;
 use crate::lifecycle::signals::{Signal, Signals};
-use crate::net::{listen, stream};
+use crate::lifecycle::workers::Workers;
+use crate::net::listen;
 use crate::proxy::finish::Sinks;
 use crate::reload::{self, DoorTls, World};
 use crate::state::State;
@@ -92,12 +92,9 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
             fix,
         )]
     })?;
-    let log = start_log(&world.config);
+    let log = start_log(&world.config)?;
     metrics.log_drops(log.drops());
-    let data = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("seawall-data")
-        .enable_all()
-        .build()?;
+    let data = Workers::start(std::thread::available_parallelism().map_or(1, usize::from))?;
     let control = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -125,19 +122,17 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
         metrics,
         file,
     };
-    let ended = control.block_on(process.serve(sockets, admin, trigger));
-    let Process { data, .. } = process;
-    data.shutdown_background();
-    ended
+    control.block_on(process.serve(sockets, admin, trigger))
 }
 
-fn metrics() -> Metrics {
+/// The counters of a process, with every class that a request can have.
+pub fn metrics() -> Metrics {
     static SLUGS: LazyLock<Vec<&str>> =
         LazyLock::new(|| Class::ALL.iter().map(|class| class.slug()).collect());
     Metrics::new(&SLUGS)
 }
 
-fn start_log(config: &Config) -> log::LogGuard {
+fn start_log(config: &Config) -> io::Result<log::LogGuard> {
     let format = match config.log.format {
         LogFormat::Json => log::Format::Json,
         LogFormat::Text => log::Format::Text,
@@ -183,49 +178,11 @@ fn bind_all(
     }
 }
 
-fn policy(config: &Config, listen: &Listen, tls: Option<&DoorTls>) -> Policy {
-    let (timeouts, limits) = (&config.timeouts, &config.limits);
-    Policy {
-        tls: tls.map(|tls| tls.server.clone()),
-        redirect: listen
-            .redirect_to_https
-            .then(|| redirect_port(config, listen)),
-        hosts: listen.hosts.clone(),
-        proxy_protocol: listen.proxy_protocol.clone(),
-        trusted_forwarders: listen.trusted_forwarders.clone(),
-        patience: ClientPatience {
-            handshake: timeouts.handshake,
-            head: timeouts.head,
-            idle: timeouts.idle,
-            reader: stream::Patience {
-                write_idle: timeouts.body_idle,
-                min_rate: timeouts.min_rate,
-            },
-        },
-        limits: HeadLimits {
-            bytes: u32::try_from(limits.header_bytes).unwrap_or(u32::MAX),
-            count: limits.headers,
-            streams: limits.h2_streams,
-        },
-    }
-}
-
-/// The port that a redirect names: what the operator said, else the public one.
-fn redirect_port(config: &Config, listen: &Listen) -> Option<u16> {
-    let public = config
-        .cluster
-        .public_url
-        .as_ref()
-        .filter(|url| url.https)
-        .map(|url| url.port);
-    listen.redirect_port.or(public)
-}
-
 /// A running Seawall.
 struct Process {
     world: World,
     door: Arc<Door>,
-    data: Runtime,
+    data: Workers,
     listeners: Vec<(SocketAddr, Listener)>,
     probers: JoinSet<()>,
     metrics: Metrics,
@@ -246,7 +203,7 @@ impl Process {
         self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
         let desk = Arc::new(Desk {
             door: self.door.clone(),
-            data: self.data.handle().clone(),
+            data: self.data.crew().clone(),
             ready: ready.clone(),
             reload: ask,
             token: self
@@ -279,17 +236,24 @@ impl Process {
 
     /// Starts the sockets that are new, with the policies of the current world.
     fn open(&mut self, sockets: Vec<(SocketAddr, TcpListener)>) -> io::Result<()> {
-        let _data = self.data.enter();
+        let crew = self.data.crew().clone();
+        // One of the workers accepts for all.
+        let _first = crew.handles().next().map(|worker| worker.enter());
         for (address, socket) in sockets {
-            let Some((listen, tls)) = self.doors().find(|(listen, _)| listen.address == address)
-            else {
+            let Some(policy) = self.policy(address) else {
                 continue;
             };
-            let policy = policy(&self.world.config, listen, tls);
-            let listener = Listener::start(socket, self.door.clone(), policy)?;
+            let listener = Listener::start(socket, crew.clone(), self.door.clone(), policy)?;
             self.listeners.push((address, listener));
         }
         Ok(())
+    }
+
+    /// What the current world demands of the listener at `address`.
+    fn policy(&self, address: SocketAddr) -> Option<Policy> {
+        let (listen, tls) = self.doors().find(|(listen, _)| listen.address == address)?;
+        let tls = tls.map(|tls| tls.server.clone());
+        Some(Policy::new(&self.world.config, listen, tls))
     }
 
     fn doors(&self) -> impl Iterator<Item = (&Listen, Option<&DoorTls>)> {
@@ -366,15 +330,8 @@ impl Process {
                 .any(|listen| listen.address == *address)
         });
         for (address, listener) in &self.listeners {
-            let door = self
-                .world
-                .config
-                .listen
-                .iter()
-                .zip(&self.world.doors)
-                .find(|(listen, _)| listen.address == *address);
-            if let Some((listen, tls)) = door {
-                listener.adopt(policy(&self.world.config, listen, tls.as_ref()));
+            if let Some(policy) = self.policy(*address) {
+                listener.adopt(policy);
             }
         }
         self.open(sockets)

@@ -6,3 +6,4 @@ pub mod drain;
 pub mod privilege;
 pub mod ready;
 pub mod signals;
+pub mod workers;

@@ -6,3 +6,4 @@ pub mod hop;
 pub mod id;
 pub mod location;
 pub mod names;
+pub mod survey;

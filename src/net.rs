@@ -4,7 +4,9 @@
 //! protocol ([`proxy_protocol::read`]), and lives inside a [`stream::Patient`].
 
 pub mod accept;
+pub mod gather;
 pub mod listen;
+pub mod loan;
 pub mod proxy_protocol;
 pub mod stream;
 pub mod turns;

@@ -22,9 +22,10 @@ use crate::harbor::class::{Class, Repeat};
 use crate::harbor::health;
 use crate::state::snapshot::Snapshot;
 use crate::upstream::cluster::Tried;
+use crate::upstream::connection::Connection;
 use crate::upstream::lease::{Failing, Lease};
 use crate::upstream::outgoing::Outgoing;
-use crate::upstream::pool::Connection;
+
 use attempt::{Missed, attempt};
 use body::{FromNode, Reply};
 use error::Fault;
@@ -71,31 +72,27 @@ pub async fn carry(
     }
     shipment.repeatable = repeatable(class, &shipment.body);
     shipment.careful = !shipment.repeatable;
-    let path = shipment.uri.clone();
     let mut tried = Tried::default();
     let mut second_best: Option<Answer> = None;
     let mut last = Fault::NoNode;
-    snapshot.budget.deposit(Instant::now());
-    while let Some(lease) = snapshot.cluster.lease(class, key, tried) {
+    let mut now = Instant::now();
+    snapshot.budget.deposit(now);
+    while let Some(lease) = snapshot.cluster.lease(class, key, tried, now) {
         tried.add(lease.index());
         record.attempts += 1;
         record.node = Some(lease.backend().clone());
-        shipment.uri = request::address(&path, class, lease.backend());
+        shipment.prefix = request::prefix(class, lease.backend());
         let endpoint = lease.backend().endpoint(to_core);
-        let waited = Instant::now();
+        let began = now;
         let patience = &snapshot.patience;
-        match attempt(
-            endpoint,
-            &mut shipment,
-            patience,
-            patience.first_byte(class.lane()),
-        )
-        .await
-        {
+        let first_byte = patience.first_byte(class.lane());
+        let attempted = attempt(endpoint, &mut shipment, patience, first_byte, now).await;
+        now = Instant::now();
+        match attempted {
             Ok((response, connection)) => {
                 // With a body the wait is mostly the client's.
                 if shipment.progress.is_none() {
-                    lease.began(waited.elapsed());
+                    lease.began(now.saturating_duration_since(began), now);
                 }
                 let answer = Answer {
                     response,
@@ -191,6 +188,7 @@ fn deliver(
         && let Some(client) = upgrade.take()
     {
         let node = hyper::upgrade::on(&mut response);
+        connection.set_free();
         let (head, _) = response.into_parts();
         let mut response = Response::from_parts(head, Reply::local(Default::default()));
         dress.switching(response.headers_mut());
@@ -200,7 +198,7 @@ fn deliver(
         };
     }
     let (mut head, incoming) = response.into_parts();
-    let forgiving = dress.answer(&mut head, lease.backend());
+    let forgiving = dress.answer(&mut head, lease.backend(), snapshot.public.as_ref());
     let stall = snapshot.patience.stall;
     let body = Reply::from_node(FromNode::new(
         incoming, lease, connection, to_core, forgiving, stall,

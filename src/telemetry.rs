@@ -8,5 +8,6 @@
 pub mod access;
 mod clock;
 mod fields;
+mod lines;
 pub mod log;
 pub mod metrics;

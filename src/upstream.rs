@@ -8,6 +8,7 @@
 pub mod backend;
 pub mod clock;
 pub mod cluster;
+pub mod connection;
 pub mod ejection;
 pub mod endpoint;
 pub mod exchange;

@@ -161,32 +161,33 @@ struct Fitness {
     reasons: Vec<String>,
 }
 
-/// Asked on the data runtime, with a deadline: one that does not answer serves nobody either.
+/// Every worker is asked for a sign of life, with a deadline: clients of one that does not answer wait for nothing.
 async fn fitness(desk: &Desk) -> Fitness {
-    let door = desk.door.clone();
-    let asked = desk.data.spawn(async move {
-        let (cluster, class) = (door.state.read().cluster.clone(), Class::ManifestRead);
-        let draining = door.drain.draining();
-        (
-            cluster.could_serve(class),
-            cluster.serves_well(class),
-            draining,
-        )
-    });
-    let mut reasons = desk.ready.reasons();
-    let mut degraded = false;
-    match tokio::time::timeout(HEARTBEAT, asked).await {
-        Ok(Ok((could, well, draining))) => {
-            if draining {
-                reasons.push("draining".to_owned());
-            }
-            if !could {
-                reasons.push("no node accepts registry requests".to_owned());
-            }
-            degraded = could && !well;
+    let signs: Vec<_> = desk
+        .data
+        .handles()
+        .map(|worker| worker.spawn(async {}))
+        .collect();
+    let all = async {
+        let mut alive = true;
+        for sign in signs {
+            alive &= sign.await.is_ok();
         }
-        _ => reasons.push("the data plane does not answer".to_owned()),
+        alive
+    };
+    let mut reasons = desk.ready.reasons();
+    if !tokio::time::timeout(HEARTBEAT, all).await.unwrap_or(false) {
+        reasons.push("the data plane does not answer".to_owned());
     }
+    if desk.door.drain.draining() {
+        reasons.push("draining".to_owned());
+    }
+    let cluster = desk.door.state.read().cluster.clone();
+    if !cluster.could_serve(Class::ManifestRead) {
+        reasons.push("no node accepts registry requests".to_owned());
+    }
+    let degraded =
+        cluster.could_serve(Class::ManifestRead) && !cluster.serves_well(Class::ManifestRead);
     let ready = reasons.is_empty();
     if degraded {
         reasons.push("no node is healthy for registry requests; sending all the same".to_owned());

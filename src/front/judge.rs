@@ -1,26 +1,38 @@
 //! Whether a request can be read in only one way. What cannot is refused here and never forwarded.
 
+use std::sync::{Arc, OnceLock};
+
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Version};
 
 use super::policy::Policy;
 use super::rescue::Refusal;
+use crate::message::survey::Survey;
 
 /// The authority a request is for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Judged {
     /// `host[:port]` as the client wrote it.
     pub authority: HeaderValue,
     /// The host alone.
-    pub host: String,
+    pub host: Arc<str>,
 }
+
+/// The authority that a connection's requests were for so far: nearly all of them name the same one.
+#[derive(Debug, Default)]
+pub struct Habit(OnceLock<Judged>);
 
 /// Judges the head of a request (RFC 9112 §3.2, §6.1; RFC 9110 §7.2, §10.1.1).
 ///
 /// # Errors
 /// The refusal that is due.
-pub fn judge<B>(request: &Request<B>, policy: &Policy) -> Result<Judged, Refusal> {
+pub fn judge<B>(
+    request: &Request<B>,
+    found: &Survey,
+    policy: &Policy,
+    habit: &Habit,
+) -> Result<Judged, Refusal> {
     if request.method() == Method::CONNECT || request.uri().path_and_query().is_none() {
         return Err(Refusal::Malformed("this is no forward proxy"));
     }
@@ -34,26 +46,37 @@ pub fn judge<B>(request: &Request<B>, policy: &Policy) -> Result<Judged, Refusal
             "the request target has bytes that must be percent-encoded",
         ));
     }
-    framing(request)?;
+    framing(request, found)?;
     let mut expectations = request.headers().get_all(EXPECT).iter();
-    if !expectations.all(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    if found.expect
+        && !expectations.all(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
         return Err(Refusal::Expectation);
     }
-    let authority = authority(request)?;
-    let text = authority
-        .to_str()
-        .map_err(|_| Refusal::Malformed("the Host header is malformed"))?;
-    let parsed: Authority = text
-        .parse()
-        .map_err(|_| Refusal::Malformed("the Host header is malformed"))?;
+    let named = authority(request)?;
+    match habit.0.get() {
+        Some(judged) if judged.authority.as_bytes() == named => Ok(judged.clone()),
+        _ => {
+            let judged = serves(named, policy)?;
+            let _ = habit.0.set(judged.clone());
+            Ok(judged)
+        }
+    }
+}
+
+fn serves(named: &[u8], policy: &Policy) -> Result<Judged, Refusal> {
+    let malformed = Refusal::Malformed("the Host header is malformed");
+    let authority = HeaderValue::from_bytes(named).map_err(|_| malformed)?;
+    let text = authority.to_str().map_err(|_| malformed)?;
+    let parsed: Authority = text.parse().map_err(|_| malformed)?;
     let port = text.strip_prefix(parsed.host()).unwrap_or_default();
     if text.contains('@') || parsed.host().is_empty() || !is_port(port) {
-        return Err(Refusal::Malformed("the Host header is malformed"));
+        return Err(malformed);
     }
-    let host = parsed.host().to_owned();
-    if !policy.serves(&host) {
+    if !policy.serves(parsed.host()) {
         return Err(Refusal::Misdirected);
     }
+    let host = parsed.host().into();
     Ok(Judged { authority, host })
 }
 
@@ -68,8 +91,11 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
+fn framing<B>(request: &Request<B>, found: &Survey) -> Result<(), Refusal> {
     let headers = request.headers();
+    if !found.encoding && !found.length {
+        return Ok(());
+    }
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(encoding) = encodings.next() {
         let plain = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
@@ -87,7 +113,7 @@ fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
+fn authority<B>(request: &Request<B>) -> Result<&[u8], Refusal> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
     if second.is_some() {
@@ -101,12 +127,9 @@ fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
         {
             Err(Refusal::Malformed("the request names two hosts"))
         }
-        (Some(target), _) => HeaderValue::from_str(target.as_str())
-            .map_err(|_| Refusal::Malformed("the Host header is malformed")),
-        (None, Some(host)) => Ok(host.clone()),
-        (None, None) if request.version() == Version::HTTP_10 => {
-            Ok(HeaderValue::from_static("localhost"))
-        }
+        (Some(target), _) => Ok(target.as_str().as_bytes()),
+        (None, Some(host)) => Ok(host.as_bytes()),
+        (None, None) if request.version() == Version::HTTP_10 => Ok(b"localhost"),
         (None, None) => Err(Refusal::Malformed("the request names no host")),
     }
 }
@@ -118,7 +141,9 @@ mod tests {
     use crate::front::policy::tests::policy;
 
     fn judged(request: http::request::Builder) -> Result<Judged, Refusal> {
-        judge(&request.body(()).unwrap(), &policy())
+        let request = request.body(()).unwrap();
+        let found = Survey::of(request.headers());
+        judge(&request, &found, &policy(), &Habit::default())
     }
 
     fn is_malformed(request: http::request::Builder) -> bool {
@@ -130,7 +155,20 @@ mod tests {
         let judged =
             judged(Request::get("/v2/").header(HOST, "registry.example.com:8443")).unwrap();
         assert_eq!(judged.authority, "registry.example.com:8443");
-        assert_eq!(judged.host, "registry.example.com");
+        assert_eq!(&*judged.host, "registry.example.com");
+    }
+
+    #[test]
+    fn another_host_on_the_same_connection_is_judged_anew() {
+        let habit = Habit::default();
+        let judged = |host: &str| {
+            let request = Request::get("/v2/").header(HOST, host).body(()).unwrap();
+            judge(&request, &Survey::of(request.headers()), &policy(), &habit)
+        };
+        assert_eq!(judged("a").unwrap().authority, "a");
+        assert_eq!(judged("b").unwrap().authority, "b");
+        assert!(judged("a/b").is_err());
+        assert_eq!(judged("a").unwrap().authority, "a");
     }
 
     #[test]
@@ -202,7 +240,9 @@ mod tests {
         let ask = |host| {
             judge(
                 &Request::get("/").header(HOST, host).body(()).unwrap(),
+                &Survey::default(),
                 &served,
+                &Habit::default(),
             )
         };
         assert!(ask("Registry.Example.com:443").is_ok());

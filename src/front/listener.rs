@@ -1,17 +1,17 @@
 //! One listening socket and its policy.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::policy::Policy;
 use super::{Door, serve};
+use crate::lifecycle::workers::Crew;
 use crate::net::accept;
 
-/// A socket that accepts on the data runtime until it is dropped.
+/// A socket that accepts for the workers until it is dropped.
 pub struct Listener {
     address: SocketAddr,
     policy: Arc<ArcSwap<Policy>>,
@@ -19,19 +19,20 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Starts accepting on the current runtime. Connections keep the policy they began with.
+    /// Starts accepting on the current runtime for `crew`. Connections keep the policy they began with.
     ///
     /// # Errors
     /// A socket that the runtime does not take.
     pub fn start(
-        socket: std::net::TcpListener,
+        socket: TcpListener,
+        crew: Crew,
         door: Arc<Door>,
         policy: Policy,
     ) -> std::io::Result<Self> {
-        let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
+        let socket = tokio::net::TcpListener::from_std(socket)?;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
-        let task = tokio::spawn(accept_all(socket, address, door, policy.clone()));
+        let task = tokio::spawn(accept_all(socket, address, crew, door, policy.clone()));
         Ok(Listener {
             address,
             policy,
@@ -57,8 +58,9 @@ impl Drop for Listener {
 }
 
 async fn accept_all(
-    socket: TcpListener,
+    socket: tokio::net::TcpListener,
     address: SocketAddr,
+    crew: Crew,
     door: Arc<Door>,
     policy: Arc<ArcSwap<Policy>>,
 ) {
@@ -72,8 +74,11 @@ async fn accept_all(
             accepted = accept::accept(&socket) => accepted,
             () = door.drain.started() => return,
         };
+        // A socket belongs to the runtime that polls it: it is let go here and taken up by its worker.
+        let accepted = accepted.map(|(stream, peer)| (stream.into_std(), peer));
         let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+            Ok((Ok(stream), peer)) => (stream, peer),
+            Ok((Err(_), _)) => continue,
             Err(error) => {
                 tracing::error!(%address, %error, "listener failed");
                 return;
@@ -81,8 +86,10 @@ async fn accept_all(
         };
         let (door, policy, open) = (door.clone(), policy.load_full(), open.clone());
         open.inc();
-        tokio::spawn(async move {
-            serve::connection(stream, peer, door, policy).await;
+        crew.give(move || async move {
+            if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
+                serve::connection(stream, peer, door, policy).await;
+            }
             open.dec();
             drop(permit);
         });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rustls::ServerConfig;
 
+use crate::config::{Config, Listen};
 use crate::net::stream;
 
 /// What one listener demands and believes.
@@ -53,6 +54,34 @@ pub struct HeadLimits {
 }
 
 impl Policy {
+    /// What the configuration demands of `listen`.
+    pub fn new(config: &Config, listen: &Listen, tls: Option<Arc<ServerConfig>>) -> Self {
+        let (timeouts, limits) = (&config.timeouts, &config.limits);
+        Policy {
+            tls,
+            redirect: listen
+                .redirect_to_https
+                .then(|| redirect_port(config, listen)),
+            hosts: listen.hosts.clone(),
+            proxy_protocol: listen.proxy_protocol.clone(),
+            trusted_forwarders: listen.trusted_forwarders.clone(),
+            patience: ClientPatience {
+                handshake: timeouts.handshake,
+                head: timeouts.head,
+                idle: timeouts.idle,
+                reader: stream::Patience {
+                    write_idle: timeouts.body_idle,
+                    min_rate: timeouts.min_rate,
+                },
+            },
+            limits: HeadLimits {
+                bytes: u32::try_from(limits.header_bytes).unwrap_or(u32::MAX),
+                count: limits.headers,
+                streams: limits.h2_streams,
+            },
+        }
+    }
+
     /// Whether a peer's word about its clients is taken.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         contains(&self.trusted_forwarders, peer)
@@ -68,6 +97,17 @@ impl Policy {
                 .iter()
                 .any(|served| served.eq_ignore_ascii_case(host))
     }
+}
+
+/// The port that a redirect names: what the operator said, else the public one.
+fn redirect_port(config: &Config, listen: &Listen) -> Option<u16> {
+    let public = config
+        .cluster
+        .public_url
+        .as_ref()
+        .filter(|url| url.https)
+        .map(|url| url.port);
+    listen.redirect_port.or(public)
 }
 
 fn contains(networks: &[IpNet], peer: IpAddr) -> bool {

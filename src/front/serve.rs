@@ -1,24 +1,33 @@
 //! One client connection: PROXY header, TLS, then HTTP until it ends or the door drains.
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::Door;
-use super::policy::Policy;
+use super::judge::Habit;
+use super::policy::{HeadLimits, Policy};
 use super::stack::{self, Session};
+use crate::message::forwarded::Origin;
+use crate::net::gather::Gather;
+use crate::net::loan::Loan;
 use crate::net::proxy_protocol;
 use crate::net::stream::Patient;
 use crate::net::turns::{Heads, Turns};
+use crate::proxy::body::Reply;
 
 /// Bytes a client may send on one HTTP/2 stream before we acknowledge: 40 MB/s at a round trip of 50 ms. What a slow
 /// node leaves unread waits in memory, so more is not better.
@@ -27,17 +36,31 @@ const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Frames we read; larger ones than the default of 16 KiB spare a push some work.
 const FRAME: u32 = 64 << 10;
+/// Bytes of a push that hyper reads at once, and of a pull that it keeps for a client that does not take them. Its own
+/// choice of 400 KiB makes a thousand slow readers a burden, and hardly anything faster.
+const BUFFER: usize = 128 << 10;
+/// An HTTP/1.1 connection that was idle for so long keeps its stream and nothing else.
+const AWAKE: Duration = Duration::from_secs(1);
 /// A silent HTTP/2 peer is asked whether it still lives.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_WITHIN: Duration = Duration::from_secs(20);
 
+/// A connection that speaks HTTP, until its end. On the heap, so that an idle one takes up no room for its beginnings.
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Serves one connection to its end.
-pub async fn connection(
+pub async fn connection(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, policy: Arc<Policy>) {
+    if let Some(serving) = Box::pin(begin(stream, peer, door, policy)).await {
+        serving.await;
+    }
+}
+
+async fn begin(
     mut stream: TcpStream,
     peer: SocketAddr,
     door: Arc<Door>,
     policy: Arc<Policy>,
-) {
+) -> Option<Serving> {
     let patience = policy.patience;
     let mut client = peer;
     if proxy_protocol::is_expected(&policy.proxy_protocol, peer.ip()) {
@@ -45,21 +68,28 @@ pub async fn connection(
             Ok(Ok(Some(source))) => client = source,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => {
-                return tracing::info!(%peer, %error, "refused: a listed peer must speak the PROXY protocol");
+                tracing::info!(%peer, %error, "refused: a listed peer must speak the PROXY protocol");
+                return None;
             }
-            Err(_) => return tracing::info!(%peer, "refused: no PROXY header in time"),
+            Err(_) => {
+                tracing::info!(%peer, "refused: no PROXY header in time");
+                return None;
+            }
         }
     }
-    let session = |https| Session {
-        door: door.clone(),
-        policy: policy.clone(),
-        peer: client,
-        https,
-        turns: Turns::new(),
+    let session = |https| {
+        Arc::new(Session {
+            door: door.clone(),
+            policy: policy.clone(),
+            peer: client.ip(),
+            origin: Origin::new(client.ip(), https, policy.trusts(client.ip())),
+            habit: Habit::default(),
+            turns: Turns::new(),
+        })
     };
     let Some(tls) = policy.tls.clone() else {
         let stream = Patient::new(stream, policy.patience.reader);
-        return http1(stream, session(false)).await;
+        return Some(http1(stream, session(false)));
     };
     let metrics = &door.sinks.metrics;
     let handshake = TlsAcceptor::from(tls).accept(stream);
@@ -67,71 +97,99 @@ pub async fn connection(
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             metrics.handshake("failed");
-            return tracing::debug!(peer = %client, %error, "TLS handshake failed");
+            tracing::debug!(peer = %client, %error, "TLS handshake failed");
+            return None;
         }
         Err(_) => {
             metrics.handshake("timeout");
-            return tracing::debug!(peer = %client, "TLS handshake took too long");
+            tracing::debug!(peer = %client, "TLS handshake took too long");
+            return None;
         }
     };
     metrics.handshake("done");
     let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = Patient::new(stream, policy.patience.reader);
-    match h2 {
-        true => http2(stream, session(true)).await,
-        false => http1(stream, session(true)).await,
-    }
+    Some(match h2 {
+        true => http2(stream, session(true)),
+        false => http1(stream, session(true)),
+    })
 }
 
-async fn http1<S>(stream: S, session: Session)
+fn http1<S>(stream: S, session: Arc<Session>) -> Serving
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (patience, limits) = (session.policy.patience, session.policy.limits);
-    let stream = Heads::new(stream, session.turns.clone(), patience.head);
-    let _parting = session.door.drain.parting();
-    let session = &session;
-    let service = service_fn(move |request| async move {
-        Ok::<_, Infallible>(stack::answer(session, request).await)
-    });
-    let connection = http1::Builder::new()
+    let head = session.policy.patience.head;
+    let stream = Loan::new(Heads::new(stream, session.turns.clone(), head));
+    Box::pin(async move {
+        let _parting = session.door.drain.parting();
+        loop {
+            let connection = builder(session.policy.limits)
+                .serve_connection(TokioIo::new(stream.clone()), service(&session))
+                .with_upgrades();
+            let goodbye = |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| {
+                connection.graceful_shutdown();
+            };
+            tokio::select! {
+                biased;
+                () = run(Box::pin(connection), goodbye, &session) => return,
+                () = falls_asleep(&stream, &session.turns) => {}
+            }
+            if !wakes(&stream, &session).await {
+                return;
+            }
+        }
+    })
+}
+
+fn builder(limits: HeadLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // What is hyper's own limit costs less when it is not set.
+    if limits.count != 100 {
+        builder.max_headers(limits.count);
+    }
+    builder
         .timer(TokioTimer::new())
         // `Heads` does this, without counting the silence between two requests.
         .header_read_timeout(None)
-        .max_headers(limits.count)
         .max_header_size(limits.bytes as usize)
-        .half_close(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    tokio::select! {
-        biased;
-        done = connection.as_mut() => return ended(done),
-        () = time_to_close(session) => connection.as_mut().graceful_shutdown(),
-    }
-    ended(connection.await);
+        .max_buf_size(BUFFER.max(limits.bytes as usize))
+        .half_close(false);
+    builder
 }
 
-/// Returns when the connection should end after what is under way on it: the door drains, or nobody uses it.
-async fn time_to_close(session: &Session) {
+/// Returns once nothing is under way and nothing is held that the next request would need.
+async fn falls_asleep<S>(stream: &Loan<Heads<S>>, turns: &Turns) {
+    loop {
+        turns.idle(AWAKE).await;
+        if stream.stream().is_at_rest() {
+            return;
+        }
+        tokio::time::sleep(AWAKE).await;
+    }
+}
+
+/// Waits for the next request. False when there will be none: the client or the door has ended the connection.
+async fn wakes<S>(stream: &Loan<Heads<S>>, session: &Session) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     tokio::select! {
+        biased;
+        first = poll_fn(|cx| stream.stream().poll_first(cx)) => return matches!(first, Ok(true)),
         () = session.door.drain.started() => {}
         () = session.turns.idle(session.policy.patience.idle) => {}
     }
+    let _ = stream.clone().shutdown().await;
+    false
 }
 
-async fn http2<S>(stream: S, session: Session)
+fn http2<S>(stream: S, session: Arc<Session>) -> Serving
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let _parting = session.door.drain.parting();
     let limits = session.policy.limits;
-    let session = Arc::new(session);
-    let watched = session.clone();
-    let service = service_fn(move |request| {
-        let session = session.clone();
-        async move { Ok::<_, Infallible>(stack::answer(&session, request).await) }
-    });
+    let stream = Gather::new(stream, session.turns.clone());
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -142,14 +200,49 @@ where
         .max_local_error_reset_streams(64)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_WITHIN)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
+        .serve_connection(TokioIo::new(stream), service(&session));
+    let goodbye = |connection: Pin<&mut http2::Connection<_, _, _>>| {
+        connection.graceful_shutdown();
+    };
+    Box::pin(async move {
+        let _parting = session.door.drain.parting();
+        run(Box::pin(connection), goodbye, &session).await;
+    })
+}
+
+/// An answer that is on its way. On the heap from the start: it is large, an idle connection needs none, and hyper moves
+/// it about more often than it polls it.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Reply>, Infallible>> + Send>>;
+
+fn service(
+    session: &Arc<Session>,
+) -> impl Service<Request<Incoming>, Response = Response<Reply>, Error = Infallible, Future = Answering>
++ Send
++ use<> {
+    let session = session.clone();
+    service_fn(move |request| -> Answering {
+        let session = session.clone();
+        Box::pin(async move { Ok(stack::answer(&session, request).await) })
+    })
+}
+
+/// Serves until the connection ends; says goodbye when the door drains or nobody uses it.
+async fn run<C>(mut connection: Pin<Box<C>>, goodbye: fn(Pin<&mut C>), session: &Session)
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let round = |connection: &mut Pin<Box<C>>, cx: &mut Context<'_>| {
+        session.turns.round();
+        connection.as_mut().poll(cx)
+    };
     tokio::select! {
         biased;
-        done = connection.as_mut() => return ended(done),
-        () = time_to_close(&watched) => connection.as_mut().graceful_shutdown(),
+        done = poll_fn(|cx| round(&mut connection, cx)) => return ended(done),
+        () = session.door.drain.started() => {}
+        () = session.turns.idle(session.policy.patience.idle) => {}
     }
-    ended(connection.await);
+    goodbye(connection.as_mut());
+    ended(poll_fn(|cx| round(&mut connection, cx)).await);
 }
 
 /// Clients come and go; only who debugs wants to read of it.

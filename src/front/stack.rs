@@ -1,13 +1,13 @@
 //! The order in which a request meets everything, outermost first.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
 
 use super::Door;
-use super::judge;
+use super::judge::{self, Habit};
 use super::policy::Policy;
 use super::redirect;
 use super::rescue::{self, Refusal};
@@ -15,13 +15,14 @@ use crate::harbor::class::Class;
 use crate::harbor::path::{self, Target};
 use crate::message::forwarded::Origin;
 use crate::message::id;
+use crate::message::survey::Survey;
 use crate::net::turns::Turns;
 use crate::proxy::body::Reply;
 use crate::proxy::finish::{Ended, Record};
 use crate::proxy::request::Caller;
 use crate::proxy::{self, upgrade};
 
-const REQUEST_ID: &str = "x-request-id";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One client connection, as its requests see it.
 pub struct Session {
@@ -30,9 +31,11 @@ pub struct Session {
     /// The listener's policy when the connection came.
     pub policy: Arc<Policy>,
     /// The client, or the forwarder in front of it.
-    pub peer: SocketAddr,
-    /// Whether it came by TLS.
-    pub https: bool,
+    pub peer: IpAddr,
+    /// The same as its requests need it.
+    pub origin: Origin,
+    /// Whom its requests are for.
+    pub habit: Habit,
     /// The requests under way on it.
     pub turns: Arc<Turns>,
 }
@@ -43,6 +46,7 @@ pub async fn answer(session: &Session, mut request: Request<Incoming>) -> Respon
     let text = target.as_ref().map_or("/", |target| target.as_str());
     let method = request.method().clone();
     let id = id::take(request.headers_mut());
+    let found = Survey::of(request.headers());
     // First of all, so that the record knows what it is about even if the request is refused.
     let classified = path::classify(&method, text);
     let class = classified
@@ -50,17 +54,14 @@ pub async fn answer(session: &Session, mut request: Request<Incoming>) -> Respon
         .map_or(Class::Other, |target| target.class);
     // The record is outside everything else: every request is counted and logged, whatever its end.
     let lasts = (session.door.drain.hold(kind(class)), session.turns.begin());
-    let mut record = Record::begin(
-        &request,
-        session.peer.ip(),
-        session.door.sinks.clone(),
-        lasts,
-    );
-    record.class = class;
+    let mut record = Record::begin(&request, session.peer, session.door.sinks.clone(), lasts);
+    if let Ok(target) = &classified {
+        record.concerns(target);
+    }
     record.id = Some(id.clone());
     let classified =
         classified.map_err(|_| Refusal::Malformed("the path could be read in two ways"));
-    let mut response = match handle(session, request, classified, &mut record).await {
+    let mut response = match handle(session, request, &found, classified, &mut record).await {
         Ok(carried) => {
             record.status = carried.response.status();
             record.first_byte = Some(record.elapsed());
@@ -72,7 +73,7 @@ pub async fn answer(session: &Session, mut request: Request<Incoming>) -> Respon
         }
         // Rescue sits just inside the record, the one place where a failure becomes an answer.
         Err(refusal) => {
-            rescue::tell(refusal, text, session.peer.ip());
+            rescue::tell(refusal, text, session.peer);
             record.ended = refusal.ended();
             rescue::answer(refusal, text)
         }
@@ -86,11 +87,12 @@ pub async fn answer(session: &Session, mut request: Request<Incoming>) -> Respon
 async fn handle(
     session: &Session,
     request: Request<Incoming>,
+    found: &Survey,
     target: Result<Target<'_>, Refusal>,
     record: &mut Record,
 ) -> Result<proxy::Carried, Refusal> {
     // Judged before anything is decided by it: what can be read in two ways is never forwarded.
-    let judged = judge::judge(&request, &session.policy)?;
+    let judged = judge::judge(&request, found, &session.policy, &session.habit)?;
     let target = target?;
     if let Some(port) = session.policy.redirect {
         let response = redirect::answer(&judged.host, port, request.uri())
@@ -106,15 +108,10 @@ async fn handle(
         return Err(Refusal::NotServed);
     }
     let snapshot = session.door.state.read();
-    let peer = session.peer.ip();
-    let origin = Origin {
-        peer,
-        https: session.https,
-        trusted: session.policy.trusts(peer),
-    };
     let caller = Caller {
-        origin,
+        origin: &session.origin,
         authority: &judged.authority,
+        found,
     };
     let (errand, client) = proxy::request::prepare(request, &target, &caller, &snapshot);
     record.client = client;

@@ -63,14 +63,11 @@ pub fn is_harbor_cookie(set_cookie: &HeaderValue) -> bool {
     name.is_some_and(|name| is_session_cookie(name) || matches!(name, "_xsrf" | "_gorilla_csrf"))
 }
 
-/// The `name=value` of a session that a `Set-Cookie` line hands out, to be sent back as a `Cookie`.
-pub fn issued(set_cookie: &HeaderValue) -> Option<HeaderValue> {
+/// The `name=value` of a session that a `Set-Cookie` line hands out.
+pub fn issued(set_cookie: &HeaderValue) -> Option<&str> {
     let pair = set_cookie.to_str().ok()?.split(';').next()?.trim();
     let (name, value) = pair.split_once('=')?;
-    if !is_session_cookie(name) || value.is_empty() {
-        return None;
-    }
-    HeaderValue::from_str(pair).ok()
+    (is_session_cookie(name) && !value.is_empty()).then_some(pair)
 }
 
 /// A `Set-Cookie` value with `Secure` added, and with `http_only` also `HttpOnly`, as Harbor's nginx adds them when it

@@ -8,15 +8,37 @@ use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use std::net::IpAddr;
 
+use super::survey::Survey;
+
 /// Where a request came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The other end of the connection (or what PROXY protocol said it is).
-    pub peer: IpAddr,
+    peer: IpAddr,
+    /// The same as text.
+    shown: HeaderValue,
     /// Whether the connection was TLS.
     pub https: bool,
     /// Whether the peer is a forwarder whose fields are believed.
     pub trusted: bool,
+}
+
+impl Origin {
+    /// A connection from `peer`.
+    pub fn new(peer: IpAddr, https: bool, trusted: bool) -> Self {
+        let peer = peer.to_canonical();
+        Origin {
+            peer,
+            shown: shown(peer),
+            https,
+            trusted,
+        }
+    }
+}
+
+/// Digits, colons and dots always fit into a header.
+fn shown(ip: IpAddr) -> HeaderValue {
+    HeaderValue::from_str(&ip.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -43,32 +65,29 @@ const LONGEST_CHAIN: usize = 1024;
 /// `X-Forwarded-Host` stays. `Forwarded` always goes: Harbor 1.5 takes its `for=` for a host.
 ///
 /// Returns the client's address, for the log: the peer's, or what a trusted peer put last into the chain.
-pub fn write(headers: &mut HeaderMap, origin: &Origin) -> IpAddr {
-    let peer = origin.peer.to_canonical();
-    let chain = origin.trusted.then(|| chain(headers)).flatten();
-    let proto = origin.trusted.then(|| proto(headers)).flatten();
-    let host = origin.trusted.then(|| host(headers)).flatten();
-    let client = chain.as_deref().and_then(last).unwrap_or(peer);
-
-    remove_family(headers);
-
-    let address = |ip: IpAddr| HeaderValue::from_str(&ip.to_string()).ok();
-    let real_ip = address(client);
-    let forwarded_for = match chain {
-        Some(chain) => HeaderValue::from_str(&format!("{chain}, {peer}")).ok(),
-        None => real_ip.clone(),
-    };
+pub fn write(headers: &mut HeaderMap, found: &Survey, origin: &Origin) -> IpAddr {
+    let believed = found.forwarded && origin.trusted;
+    let chain = believed.then(|| chain(headers)).flatten();
+    let proto = believed.then(|| proto(headers)).flatten();
+    let host = believed.then(|| host(headers)).flatten();
+    let client = chain.as_deref().and_then(last).unwrap_or(origin.peer);
+    if found.forwarded {
+        remove_family(headers);
+    }
     let own = if origin.https { "https" } else { "http" };
     let proto = HeaderValue::from_static(proto.unwrap_or(own));
     headers.insert(X_FORWARDED_PROTO, proto);
-    for (name, value) in [
-        (X_REAL_IP, real_ip),
-        (X_FORWARDED_FOR, forwarded_for),
-        (X_FORWARDED_HOST, host),
-    ] {
-        if let Some(value) = value {
-            headers.insert(name, value);
+    let (real_ip, forwarded_for) = match chain {
+        Some(chain) => {
+            let chain = HeaderValue::from_str(&format!("{chain}, {}", origin.peer));
+            (shown(client), chain.unwrap_or(origin.shown.clone()))
         }
+        None => (origin.shown.clone(), origin.shown.clone()),
+    };
+    headers.insert(X_REAL_IP, real_ip);
+    headers.insert(X_FORWARDED_FOR, forwarded_for);
+    if let Some(host) = host {
+        headers.insert(X_FORWARDED_HOST, host);
     }
     client
 }
@@ -84,12 +103,16 @@ fn remove_family(headers: &mut HeaderMap) {
     }
 }
 
-fn is_family(name: &str) -> bool {
-    name == FORWARDED.as_str()
-        || name == X_REAL_IP.as_str()
-        || name.starts_with("x-forwarded-")
-        || name.starts_with("x-original-")
-        || ALIASES.contains(&name)
+pub(super) fn is_family(name: &str) -> bool {
+    match name.as_bytes() {
+        [b'x', b'-', ..] => {
+            name == X_REAL_IP.as_str()
+                || name.starts_with("x-forwarded-")
+                || name.starts_with("x-original-")
+                || ALIASES.contains(&name)
+        }
+        _ => name == FORWARDED.as_str() || ALIASES.contains(&name),
+    }
 }
 
 /// The chain so far, of all lines, when it is plain text of a sane length that ends in an address.
@@ -154,12 +177,9 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let origin = Origin {
-            peer: PEER.parse().unwrap(),
-            https: true,
-            trusted,
-        };
-        let client = write(&mut headers, &origin);
+        let origin = Origin::new(PEER.parse().unwrap(), true, trusted);
+        let found = Survey::of(&headers);
+        let client = write(&mut headers, &found, &origin);
         (headers, client)
     }
 
@@ -239,12 +259,9 @@ mod tests {
     #[test]
     fn an_address_of_version_4_inside_version_6_is_shown_as_version_4() {
         let mut headers = HeaderMap::new();
-        let origin = Origin {
-            peer: "::ffff:192.0.2.7".parse().unwrap(),
-            https: false,
-            trusted: false,
-        };
-        assert_eq!(write(&mut headers, &origin).to_string(), PEER);
+        let origin = Origin::new("::ffff:192.0.2.7".parse().unwrap(), false, false);
+        let client = write(&mut headers, &Survey::default(), &origin);
+        assert_eq!(client.to_string(), PEER);
         assert_eq!(text(&headers, "x-forwarded-proto"), ["http"]);
     }
 }

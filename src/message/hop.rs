@@ -1,23 +1,9 @@
 //! Fields that end at this hop (RFC 9110 §7.6.1).
 
-use http::header::{
-    CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
-/// What ends here whether `Connection` names it or not; framing is made anew on each side. `Trailer` passes: it announces
-/// fields that pass too, and hyper sends none that are not announced (RFC 9110 §6.6.2).
-const ALWAYS: [HeaderName; 9] = [
-    CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-];
+use super::survey::Survey;
 
 /// End-to-end fields that decide who somebody is or what a message is. `Connection` naming one of them is an attempt
 /// to make us remove it (CVE class "hop-by-hop abuse"), not a wish to honour.
@@ -54,10 +40,27 @@ const END_TO_END_FAMILIES: [&str; 6] = [
     "if-",
 ];
 
+/// Whether a field ends here whether `Connection` names it or not; framing is made anew on each side. `Trailer` passes:
+/// it announces fields that pass too, and hyper sends none that are not announced (RFC 9110 §6.6.2).
+pub(super) fn ends_here(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+    )
+}
+
 /// Removes what ends at this hop from a request. A client's wish for trailers (`TE: trailers`) is stated anew.
-pub fn strip_request(headers: &mut HeaderMap) {
-    let trailers = has_token(headers, &TE, "trailers");
-    strip(headers);
+pub fn strip_request(headers: &mut HeaderMap, found: &Survey) {
+    let trailers = found.te && has_token(headers, &TE, "trailers");
+    strip(headers, found);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -65,10 +68,30 @@ pub fn strip_request(headers: &mut HeaderMap) {
 
 /// Removes what ends at this hop from a response.
 pub fn strip_response(headers: &mut HeaderMap) {
-    strip(headers);
+    let mut found = Survey::default();
+    for name in headers.keys() {
+        match name.as_str() {
+            "connection" => found.connection = true,
+            name => found.hop |= ends_here(name),
+        }
+    }
+    strip(headers, &found);
 }
 
-fn strip(headers: &mut HeaderMap) {
+fn strip(headers: &mut HeaderMap, found: &Survey) {
+    if found.connection {
+        strip_named(headers);
+        headers.remove(CONNECTION);
+    }
+    if found.hop || found.te {
+        let ending = headers.keys().filter(|name| ends_here(name.as_str()));
+        for name in ending.cloned().collect::<Vec<_>>() {
+            headers.remove(name);
+        }
+    }
+}
+
+fn strip_named(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -77,9 +100,6 @@ fn strip(headers: &mut HeaderMap) {
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .collect();
     for name in named {
-        headers.remove(name);
-    }
-    for name in &ALWAYS {
         headers.remove(name);
     }
 }
@@ -139,7 +159,8 @@ mod tests {
 
     fn left(fields: &[(&str, &str)]) -> Vec<String> {
         let mut headers = map(fields);
-        strip_request(&mut headers);
+        let found = Survey::of(&headers);
+        strip_request(&mut headers, &found);
         headers.keys().map(ToString::to_string).collect()
     }
 
@@ -189,10 +210,12 @@ mod tests {
     #[test]
     fn the_wish_for_trailers_survives_alone() {
         let mut headers = map(&[("te", "gzip, Trailers"), ("connection", "te")]);
-        strip_request(&mut headers);
+        let found = Survey::of(&headers);
+        strip_request(&mut headers, &found);
         assert_eq!(headers.get(TE).unwrap(), "trailers");
         let mut headers = map(&[("te", "gzip")]);
-        strip_request(&mut headers);
+        let found = Survey::of(&headers);
+        strip_request(&mut headers, &found);
         assert!(headers.is_empty());
     }
 

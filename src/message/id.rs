@@ -26,18 +26,22 @@ fn is_sane(id: &[u8]) -> bool {
 }
 
 fn fresh() -> HeaderValue {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
     let random = fastrand::u128(..);
     let bits = (random & !(0xf << 76) & !(0b11 << 62)) | (0x4 << 76) | (0b10 << 62);
-    let [a, b, c, d, e] = [
-        bits >> 96,
-        (bits >> 80) & 0xffff,
-        (bits >> 64) & 0xffff,
-        (bits >> 48) & 0xffff,
-        bits & 0xffff_ffff_ffff,
-    ];
-    let text = format!("{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}");
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'-');
+    let mut text = [b'-'; 36];
+    let mut places = text.iter_mut();
+    for (count, byte) in bits.to_be_bytes().into_iter().enumerate() {
+        if matches!(count, 4 | 6 | 8 | 10) {
+            places.next();
+        }
+        for (nibble, place) in [byte >> 4, byte & 0xf].into_iter().zip(&mut places) {
+            *place = digit(nibble);
+        }
+    }
     // Hexadecimal digits always fit into a header.
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("-"))
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
 }
 
 #[cfg(test)]

@@ -3,12 +3,17 @@
 use http::HeaderMap;
 use http::header::HeaderName;
 
+/// Whether a server might take `name` for another field's.
+pub(super) fn is_alias(name: &str) -> bool {
+    name.bytes().any(|byte| matches!(byte, b'_' | b'.'))
+}
+
 /// Removes every field whose name holds `_` or `.` and returns how many names that were. Some servers take `X_Real_IP`
 /// for `X-Real-IP`, and so would believe what a client wrote where we thought we had overwritten it.
 pub fn drop_aliases(headers: &mut HeaderMap) -> usize {
     let found: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| name.as_str().contains(['_', '.']))
+        .filter(|name| is_alias(name.as_str()))
         .cloned()
         .collect();
     for name in &found {

@@ -21,6 +21,8 @@ pub struct Turns {
     busy: AtomicU32,
     /// Milliseconds after `opened` at which the last request ended.
     ended: AtomicU64,
+    /// How often the connection's task was polled; wraps around.
+    rounds: AtomicU32,
 }
 
 impl Turns {
@@ -30,6 +32,7 @@ impl Turns {
             opened: Instant::now(),
             busy: AtomicU32::new(0),
             ended: AtomicU64::new(0),
+            rounds: AtomicU32::new(0),
         })
     }
 
@@ -39,7 +42,16 @@ impl Turns {
         Busy(self.clone())
     }
 
-    fn is_busy(&self) -> bool {
+    /// The connection's task is polled once more.
+    pub fn round(&self) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn rounds(&self) -> u32 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
     }
 
@@ -84,6 +96,12 @@ pub struct Heads<S> {
     due: Option<Instant>,
     /// Made when a head comes in pieces for the first time, kept from then on.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether something was read while a request was under way: hyper may hold bytes that nobody else knows of.
+    mixed: bool,
+    /// Whether something was written since the last flush: hyper flushes when it has nothing left to write.
+    unflushed: bool,
+    /// Read by [`Heads::poll_first`] and not handed on yet.
+    first: Option<u8>,
 }
 
 impl<S> Heads<S> {
@@ -95,7 +113,16 @@ impl<S> Heads<S> {
             limit,
             due: None,
             timer: None,
+            mixed: false,
+            unflushed: false,
+            first: None,
         }
+    }
+
+    /// Whether nothing but the stream itself knows anything of the client: every byte that was read belonged to requests
+    /// that have ended, and every byte of their answers is on its way. False where that is not certain.
+    pub fn is_at_rest(&self) -> bool {
+        !self.turns.is_busy() && self.due.is_none() && !self.mixed && !self.unflushed
     }
 
     fn poll_due(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<io::Error> {
@@ -113,6 +140,17 @@ impl<S> Heads<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Heads<S> {
+    /// Waits for the first byte of a head, which stays in the stream. False at the end of the stream.
+    pub fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut byte = [0];
+        let mut buf = ReadBuf::new(&mut byte);
+        ready!(Pin::new(&mut *self).poll_read(cx, &mut buf))?;
+        self.first = buf.filled().first().copied();
+        Poll::Ready(Ok(self.first.is_some()))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -120,10 +158,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if let Some(first) = this.first.take() {
+            buf.put_slice(&[first]);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut this.inner).poll_read(cx, buf);
         if this.turns.is_busy() {
             this.due = None;
+            this.mixed |= buf.filled().len() > before;
         } else if read.is_ready() {
             if this.due.is_none() && buf.filled().len() > before {
                 this.due = Some(Instant::now() + this.limit);
@@ -141,6 +184,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.unflushed = true;
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -149,6 +193,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.unflushed = true;
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 
@@ -157,7 +202,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -169,6 +216,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     const LIMIT: Duration = Duration::from_secs(30);
@@ -228,5 +276,46 @@ mod tests {
         drop(busy);
         idle.await.unwrap();
         assert!(begun.elapsed() >= LIMIT * 4 - Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn the_first_byte_of_a_head_stays_in_the_stream() {
+        let (ours, mut theirs) = duplex(100);
+        let mut ours = Heads::new(ours, Turns::new(), LIMIT);
+        theirs.write_all(b"GET").await.unwrap();
+        assert!(poll_fn(|cx| ours.poll_first(cx)).await.unwrap());
+        assert!(!ours.is_at_rest(), "a head has begun");
+        drop(theirs);
+        let mut read = Vec::new();
+        ours.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"GET");
+        assert!(!poll_fn(|cx| ours.poll_first(cx)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_comes_during_a_request_keeps_a_stream_from_its_rest() {
+        let (ours, mut theirs) = duplex(100);
+        let turns = Turns::new();
+        let mut ours = Heads::new(ours, turns.clone(), LIMIT);
+        assert!(ours.is_at_rest());
+        let busy = turns.begin();
+        assert!(!ours.is_at_rest());
+        theirs.write_all(b"GE").await.unwrap();
+        ours.read_exact(&mut [0; 2]).await.unwrap();
+        drop(busy);
+        assert!(!ours.is_at_rest(), "hyper may hold the beginning of a head");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_not_taken_its_answer_keeps_a_stream_from_its_rest() {
+        let (ours, mut theirs) = duplex(10);
+        let mut ours = Heads::new(ours, Turns::new(), LIMIT);
+        let write = poll_fn(|cx| Pin::new(&mut ours).poll_write(cx, &[7; 15])).await;
+        assert_eq!(write.unwrap(), 10);
+        assert!(!ours.is_at_rest(), "five bytes are left");
+        theirs.read_exact(&mut [0; 10]).await.unwrap();
+        ours.write_all(&[7; 5]).await.unwrap();
+        ours.flush().await.unwrap();
+        assert!(ours.is_at_rest());
     }
 }

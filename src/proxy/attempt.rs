@@ -1,17 +1,17 @@
 //! One try at one node: a connection, the request, the head of the answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 
 use super::error::Fault;
 use crate::state::snapshot::Patience;
+use crate::upstream::connection::Connection;
 use crate::upstream::endpoint::{ConnectError, Endpoint};
 use crate::upstream::lease::Failing;
 use crate::upstream::outgoing::{Broken, Outgoing, Progress};
-use crate::upstream::pool::Connection;
 
 /// What is sent: everything that can be sent again, and the body.
 pub struct Shipment {
@@ -19,6 +19,8 @@ pub struct Shipment {
     pub method: Method,
     /// The origin-form target, byte for byte the client's.
     pub uri: Uri,
+    /// What the node wants before its path.
+    pub prefix: &'static str,
     /// The headers, made ready for a node.
     pub headers: HeaderMap,
     /// The body.
@@ -55,7 +57,7 @@ impl Missed {
 /// An answer that began.
 pub type Answered = (Response<Incoming>, Connection);
 
-/// Sends `shipment` to `endpoint` and waits for the head of the answer, at most `patience.first_byte` after the last
+/// Sends `shipment` to `endpoint` `now` and waits for the head of the answer, at most `patience.first_byte` after the last
 /// byte of the request. The body is only read once a connection stands.
 ///
 /// # Errors
@@ -65,8 +67,12 @@ pub async fn attempt(
     shipment: &mut Shipment,
     patience: &Patience,
     first_byte: Duration,
+    now: Instant,
 ) -> Result<Answered, Missed> {
-    while let Some(connection) = endpoint.pool.take(shipment.careful, patience.node_idle) {
+    while let Some(connection) = endpoint
+        .pool
+        .take(shipment.careful, patience.node_idle, now)
+    {
         match send(connection, shipment, first_byte).await {
             Ok(answered) => return Ok(answered),
             // The node had closed it meanwhile: no fault of anybody's, and another connection may do.
@@ -74,8 +80,8 @@ pub async fn attempt(
             Err(missed) => return Err(missed),
         }
     }
-    let connection = endpoint
-        .connect(patience.connect)
+    // A rare and roomy part of a request's way has its own place.
+    let connection = Box::pin(endpoint.connect(patience.connect))
         .await
         .map_err(|error| unreachable(&error))?;
     send(connection, shipment, first_byte).await
@@ -92,18 +98,9 @@ async fn send(
     first_byte: Duration,
 ) -> Result<Answered, Missed> {
     let request = load(shipment);
-    connection.served += 1;
-    let mut answer = std::pin::pin!(connection.sender.try_send_request(request));
-    let mut limit = first_byte;
-    let outcome = loop {
-        match tokio::time::timeout(limit, answer.as_mut()).await {
-            Ok(outcome) => break outcome,
-            Err(_) => match left(shipment, first_byte) {
-                Some(more) => limit = more,
-                None => return Err(Missed::node(Fault::NodeSilent, Failing::Silent, false)),
-            },
-        }
-    };
+    let outcome = connection
+        .answer(request, first_byte, || left(shipment, first_byte))
+        .await;
     match outcome {
         Ok(response) => {
             if let Some(progress) = &shipment.progress {
@@ -111,7 +108,8 @@ async fn send(
             }
             Ok((response, connection))
         }
-        Err(mut error) => {
+        Err(None) => Err(Missed::node(Fault::NodeSilent, Failing::Silent, false)),
+        Err(Some(mut error)) => {
             if let Some(request) = error.take_message() {
                 unload(shipment, request);
                 return Err(Missed::node(Fault::NodeBroke, Failing::Broke, true));
@@ -169,9 +167,18 @@ fn load(shipment: &mut Shipment) -> Request<Outgoing> {
     };
     let mut request = Request::new(body);
     *request.method_mut() = shipment.method.clone();
-    *request.uri_mut() = shipment.uri.clone();
+    *request.uri_mut() = address(&shipment.uri, shipment.prefix);
     *request.headers_mut() = headers;
     request
+}
+
+fn address(uri: &Uri, prefix: &str) -> Uri {
+    if prefix.is_empty() {
+        return uri.clone();
+    }
+    format!("{prefix}{uri}")
+        .parse()
+        .unwrap_or_else(|_| uri.clone())
 }
 
 /// Puts back what was not sent.

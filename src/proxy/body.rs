@@ -3,7 +3,6 @@
 //! The body carries the lease, the connection and the record. At its last byte the connection goes back to its pool;
 //! dropped before that, everything is dropped with it and the connection is closed, never pooled dirty.
 
-use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,11 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
 
 use super::finish::{Ended, Record};
+use crate::upstream::connection::Connection;
 use crate::upstream::lease::{Failing, Lease};
-use crate::upstream::pool::Connection;
 
 /// Why an answer was cut off. The client's connection or stream is reset, so that it never takes the part for the whole.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +35,8 @@ pub struct FromNode {
     /// The node may end this answer short of its own Content-Length (Harbor does on 416).
     forgiving: bool,
     stall: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    broken: bool,
 }
 
 impl FromNode {
@@ -58,8 +56,8 @@ impl FromNode {
             to_core,
             forgiving,
             stall,
-            timer: None,
             waiting: false,
+            broken: false,
         }
     }
 
@@ -74,7 +72,13 @@ impl FromNode {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        if self.broken {
+            return Poll::Ready(Some(Err(Cut::Broke)));
+        }
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(None);
+        };
+        match connection.poll_frame(&mut self.incoming, cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = false;
                 if self.incoming.is_end_stream() {
@@ -92,22 +96,18 @@ impl FromNode {
                     return Poll::Ready(None);
                 }
                 self.lease.failed(Failing::Broke);
-                Poll::Ready(Some(Err(Cut::Broke)))
+                // hyper throws away what it has not written yet when it hears of this: it shall write that first.
+                self.broken = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             // Only time that our own read was outstanding counts against the node: while the client is slow, nobody
             // polls, and what arrived meanwhile is found above before the clock is looked at.
             Poll::Pending => {
-                let timer = match &mut self.timer {
-                    Some(timer) => {
-                        if !self.waiting {
-                            timer.as_mut().reset(Instant::now() + self.stall);
-                        }
-                        timer
-                    }
-                    None => self.timer.insert(Box::pin(tokio::time::sleep(self.stall))),
-                };
-                self.waiting = true;
-                if timer.as_mut().poll(cx).is_pending() {
+                if !std::mem::replace(&mut self.waiting, true) {
+                    connection.set_timer(self.stall);
+                }
+                if !connection.is_overdue(cx) {
                     return Poll::Pending;
                 }
                 self.connection = None;

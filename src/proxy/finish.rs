@@ -3,19 +3,24 @@
 //! A [`Record`] is begun with the request and travels with it, at last inside the answer's body. Dropping it is the end.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
-use crate::harbor::{auth, class::Class, path};
+use crate::harbor::auth;
+use crate::harbor::class::Class;
+use crate::harbor::path::Target;
 use crate::lifecycle::drain::Hold;
 use crate::net::turns::Busy;
 use crate::telemetry::access::{AccessLog, Line};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::backend::Backend;
 use crate::upstream::outgoing::Progress;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +78,9 @@ pub struct Record {
     pub id: Option<HeaderValue>,
     /// W3C trace context as it came.
     pub trace: Option<HeaderValue>,
-    /// What the request is.
-    pub class: Class,
+    class: Class,
+    project: Option<Part>,
+    repository: Option<Part>,
     /// The node that answered, or failed last.
     pub node: Option<Arc<Backend>>,
     /// How many nodes it was sent to.
@@ -109,8 +115,10 @@ impl Record {
             version: request.version(),
             authorization: request.headers().get(http::header::AUTHORIZATION).cloned(),
             id: None,
-            trace: request.headers().get("traceparent").cloned(),
+            trace: request.headers().get(TRACEPARENT).cloned(),
             class: Class::Other,
+            project: None,
+            repository: None,
             node: None,
             attempts: 0,
             status: StatusCode::from_u16(499).unwrap_or_default(),
@@ -121,6 +129,17 @@ impl Record {
             sinks,
             _lasts: lasts,
         })
+    }
+
+    /// Notes what the request turned out to be.
+    pub fn concerns(&mut self, target: &Target<'_>) {
+        let path = self.path.as_ref().map_or("", PathAndQuery::as_str);
+        self.class = target.class;
+        self.project = target.project().map(|name| Part::of(path, name));
+        self.repository = target
+            .repository
+            .as_deref()
+            .map(|name| Part::of(path, name));
     }
 
     /// Time since the request's head was read.
@@ -138,7 +157,6 @@ impl Record {
             return;
         }
         let path = self.path.as_ref().map_or("/", PathAndQuery::as_str);
-        let target = path::classify(&self.method, path).ok();
         let user = auth::user(self.authorization.as_ref());
         self.sinks.access.write(&Line {
             client: self.client,
@@ -148,17 +166,15 @@ impl Record {
             protocol: protocol(self.version),
             status: self.status.as_u16(),
             class: self.class.slug(),
-            project: target.as_ref().and_then(|target| target.project()),
-            repository: target
-                .as_ref()
-                .and_then(|target| target.repository.as_deref()),
+            project: self.project.as_ref().and_then(|part| part.read(path)),
+            repository: self.repository.as_ref().and_then(|part| part.read(path)),
             node: self.node.as_ref().map(|node| &*node.name),
             attempts: self.attempts,
             resumed: 0,
             bytes_in,
             bytes_out: self.bytes_out,
-            first_byte_ms: self.first_byte.map(|waited| waited.as_secs_f64() * 1e3),
-            duration_ms: duration.as_secs_f64() * 1e3,
+            first_byte: self.first_byte,
+            duration,
             request_id: self
                 .id
                 .as_ref()
@@ -171,6 +187,30 @@ impl Record {
                 .and_then(|trace| trace.split('-').nth(1)),
             ended: self.ended.slug(),
         });
+    }
+}
+
+/// A piece of the path, by its place; a copy where it is spelt otherwise there.
+enum Part {
+    At(Range<usize>),
+    Copy(Box<str>),
+}
+
+impl Part {
+    fn of(path: &str, part: &str) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(path.as_ptr().addr());
+        let range = start..start.wrapping_add(part.len());
+        match path.get(range.clone()) {
+            Some(same) if same == part => Part::At(range),
+            _ => Part::Copy(part.into()),
+        }
+    }
+
+    fn read<'a>(&'a self, path: &'a str) -> Option<&'a str> {
+        match self {
+            Part::At(range) => path.get(range.clone()),
+            Part::Copy(text) => Some(text),
+        }
     }
 }
 

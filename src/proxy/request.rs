@@ -12,6 +12,7 @@ use super::response::Dress;
 use crate::harbor::class::{Class, Lane};
 use crate::harbor::path::Target;
 use crate::harbor::session;
+use crate::message::survey::Survey;
 use crate::message::{forwarded, hop, names};
 use crate::placement;
 use crate::state::snapshot::Snapshot;
@@ -37,9 +38,11 @@ pub struct Errand {
 /// Who asks, and through what.
 pub struct Caller<'a> {
     /// Where the connection comes from, and whether its word is taken.
-    pub origin: forwarded::Origin,
+    pub origin: &'a forwarded::Origin,
     /// `host[:port]` as the client sees it.
     pub authority: &'a HeaderValue,
+    /// What the head holds.
+    pub found: &'a Survey,
 }
 
 /// Makes `request` ready: RFC 9110 §7.6.1 for the hop-by-hop headers, and Harbor's needs for the rest. Also says who
@@ -50,23 +53,25 @@ pub fn prepare(
     caller: &Caller<'_>,
     snapshot: &Snapshot,
 ) -> (Errand, IpAddr) {
-    let upgrade = hop::upgrade(request.headers())
+    let found = caller.found;
+    let upgrade = found
+        .connection
+        .then(|| hop::upgrade(request.headers()))
+        .flatten()
         .map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
     let (head, incoming) = request.into_parts();
     let mut headers = head.headers;
-    names::drop_aliases(&mut headers);
-    hop::strip_request(&mut headers);
-    // The 100 is ours to send, when the body is first read: by then a connection to a node stands.
-    let expects = headers.remove(EXPECT).is_some();
-    if let Some(cookies) = session::clean_cookies(&headers) {
-        headers.remove(COOKIE);
-        for line in cookies {
-            headers.append(COOKIE, line);
-        }
+    if found.alias {
+        names::drop_aliases(&mut headers);
     }
-    join_cookies(&mut headers);
+    hop::strip_request(&mut headers, found);
+    // The 100 is ours to send, when the body is first read: by then a connection to a node stands.
+    let expects = found.expect && headers.remove(EXPECT).is_some();
+    if found.cookie {
+        clean_cookies(&mut headers);
+    }
     headers.insert(HOST, caller.authority.clone());
-    let client = forwarded::write(&mut headers, &caller.origin);
+    let client = forwarded::write(&mut headers, found, caller.origin);
     let upgrade = upgrade.map(|(protocol, client)| {
         headers.insert(
             http::header::CONNECTION,
@@ -81,16 +86,12 @@ pub fn prepare(
         _ => Linger::Always,
     };
     let (body, progress) = Outgoing::client(incoming, snapshot.patience.pace, linger);
-    let uri = origin_form(&head.uri);
-    let dress = Dress::new(
-        target,
-        caller.origin.https,
-        caller.authority,
-        snapshot.public.as_ref(),
-    );
+    let uri = origin_form(head.uri);
+    let dress = Dress::new(target, caller.origin.https, caller.authority);
     let shipment = Shipment {
         method: head.method,
         uri,
+        prefix: "",
         headers,
         body,
         progress,
@@ -108,8 +109,15 @@ pub fn prepare(
     (errand, client)
 }
 
-/// HTTP/2 clients send cookies in crumbs; a node of HTTP/1.1 must get them as one line (RFC 9113 §8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
+/// Leaves out session cookies that no Harbor issued. HTTP/2 clients send cookies in crumbs; a node of HTTP/1.1 must get
+/// them as one line (RFC 9113 §8.2.3).
+fn clean_cookies(headers: &mut HeaderMap) {
+    if let Some(cookies) = session::clean_cookies(headers) {
+        headers.remove(COOKIE);
+        for line in cookies {
+            headers.append(COOKIE, line);
+        }
+    }
     let lines = headers.get_all(COOKIE);
     if lines.iter().nth(1).is_none() {
         return;
@@ -121,22 +129,19 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Only path and query, as they came: `%252F` must survive.
-fn origin_form(uri: &Uri) -> Uri {
-    uri.path_and_query()
-        .cloned()
+fn origin_form(uri: Uri) -> Uri {
+    if uri.authority().is_none() {
+        return uri;
+    }
+    uri.into_parts()
+        .path_and_query
         .map_or_else(|| Uri::from_static("/"), Uri::from)
 }
 
-/// Where a request goes on this very node: Harbor 1.5's `ui`, spoken to directly, has its registry under another path.
-pub fn address(uri: &Uri, class: Class, backend: &Backend) -> Uri {
-    let prefix = match class.lane() {
+/// What stands before the path on this very node: Harbor 1.5's `ui`, spoken to directly, has its registry elsewhere.
+pub fn prefix(class: Class, backend: &Backend) -> &'static str {
+    match class.lane() {
         Lane::Registry if class != Class::Token => backend.registry_prefix(),
         _ => "",
-    };
-    if prefix.is_empty() {
-        return uri.clone();
     }
-    format!("{prefix}{uri}")
-        .parse()
-        .unwrap_or_else(|_| uri.clone())
 }

@@ -23,34 +23,32 @@ pub struct Dress {
     core: bool,
     https: bool,
     authority: HeaderValue,
-    public: Option<Public>,
 }
 
 impl Dress {
     /// For the answer to a request for `target` that came by `https` (or not) to `authority`.
-    pub fn new(
-        target: &Target<'_>,
-        https: bool,
-        authority: &HeaderValue,
-        public: Option<&Public>,
-    ) -> Self {
+    pub fn new(target: &Target<'_>, https: bool, authority: &HeaderValue) -> Self {
         Dress {
             class: target.class,
             core: target.core,
             https,
             authority: authority.clone(),
-            public: public.cloned(),
         }
     }
 
     /// Mends the head of an answer. True when its Content-Length was dropped because the node does not keep it.
-    pub fn answer(&self, head: &mut response::Parts, node: &Backend) -> bool {
+    pub fn answer(
+        &self,
+        head: &mut response::Parts,
+        node: &Backend,
+        public: Option<&Public>,
+    ) -> bool {
         head.version = http::Version::HTTP_11;
         head.extensions.clear();
         let headers = &mut head.headers;
         hop::strip_response(headers);
-        self.mend_location(headers, node);
-        self.mend_challenge(headers, node);
+        self.mend_location(headers, node, public);
+        self.mend_challenge(headers, node, public);
         self.mend_cookies(headers, node);
         self.add_security(headers, node);
         // Harbor announces the blob's whole length on 416 and sends a short text.
@@ -71,20 +69,21 @@ impl Dress {
         }
     }
 
-    fn mend_location(&self, headers: &mut HeaderMap, node: &Backend) {
+    fn mend_location(&self, headers: &mut HeaderMap, node: &Backend, public: Option<&Public>) {
         if let Some(value) = headers.get(LOCATION)
-            && let Some(mended) =
-                self.as_seen_by_client(node, |public, ours| location::repair(value, public, ours))
+            && let Some(mended) = self.as_seen_by_client(node, public, |public, ours| {
+                location::repair(value, public, ours)
+            })
         {
             headers.insert(LOCATION, mended);
         }
     }
 
-    fn mend_challenge(&self, headers: &mut HeaderMap, node: &Backend) {
+    fn mend_challenge(&self, headers: &mut HeaderMap, node: &Backend, public: Option<&Public>) {
         let Some(value) = headers.get(WWW_AUTHENTICATE) else {
             return;
         };
-        let mended = self.as_seen_by_client(node, |public, ours| {
+        let mended = self.as_seen_by_client(node, public, |public, ours| {
             auth::rewrite_realm(value, |realm| {
                 let realm = HeaderValue::from_str(realm).ok()?;
                 let mended = location::repair(&realm, public, ours)?;
@@ -100,6 +99,7 @@ impl Dress {
     fn as_seen_by_client<T>(
         &self,
         node: &Backend,
+        configured: Option<&Public>,
         mend: impl FnOnce(&location::Public<'_>, &[&str]) -> Option<T>,
     ) -> Option<T> {
         let authority = self.authority.to_str().ok()?;
@@ -107,9 +107,7 @@ impl Dress {
             scheme: if self.https { "https" } else { "http" },
             authority,
         };
-        let configured = self
-            .public
-            .as_ref()
+        let configured = configured
             .and_then(|public| public.authority.to_str().ok())
             .unwrap_or(authority);
         let node = node.endpoint(true).authority().to_str().unwrap_or_default();
@@ -121,17 +119,23 @@ impl Dress {
             return;
         }
         let registry = self.class.lane() == Lane::Registry;
-        let lines: Vec<HeaderValue> = headers.get_all(SET_COOKIE).iter().cloned().collect();
-        headers.remove(SET_COOKIE);
-        for line in lines {
+        let http::header::Entry::Occupied(lines) = headers.entry(SET_COOKIE) else {
+            return;
+        };
+        let mend = |line: HeaderValue| {
             // Registry clients keep no cookies; a session for each of their requests helps nobody.
             if registry && session::issued(&line).is_some() {
-                continue;
+                return None;
             }
             let secure = self.https && (node.is_direct() || session::is_harbor_cookie(&line));
             let http_only = node.is_direct() && !self.core;
             let mended = secure.then(|| session::secure(&line, http_only)).flatten();
-            headers.append(SET_COOKIE, mended.unwrap_or(line));
+            Some(mended.unwrap_or(line))
+        };
+        let (_, lines) = lines.remove_entry_mult();
+        let lines: Vec<HeaderValue> = lines.filter_map(mend).collect();
+        for line in lines {
+            headers.append(SET_COOKIE, line);
         }
     }
 

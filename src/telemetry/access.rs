@@ -2,12 +2,11 @@
 
 use super::clock;
 use super::fields::Fields;
+use super::lines::Lines;
 use super::log::Format;
 use std::cell::RefCell;
-use std::io::Write;
 use std::net::IpAddr;
-use std::time::SystemTime;
-use tracing_appender::non_blocking::NonBlocking;
+use std::time::{Duration, SystemTime};
 
 /// What one request was and how it ended. Strings longer than 2048 bytes are cut.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +39,10 @@ pub struct Line<'a> {
     pub bytes_in: u64,
     /// Body bytes to the client.
     pub bytes_out: u64,
-    /// From the request's head to the answer's head, in milliseconds.
-    pub first_byte_ms: Option<f64>,
-    /// From the request's head to the last byte, in milliseconds.
-    pub duration_ms: f64,
+    /// From the request's head to the answer's head.
+    pub first_byte: Option<Duration>,
+    /// From the request's head to the last byte.
+    pub duration: Duration,
     /// The `X-Request-ID` that the node saw too.
     pub request_id: &'a str,
     /// The trace of `traceparent`.
@@ -58,7 +57,7 @@ pub struct AccessLog(Option<Target>);
 
 #[derive(Clone, Debug)]
 struct Target {
-    writer: NonBlocking,
+    lines: Lines,
     format: Format,
 }
 
@@ -68,8 +67,8 @@ impl AccessLog {
         AccessLog(None)
     }
 
-    pub(super) fn to(writer: NonBlocking, format: Format) -> AccessLog {
-        AccessLog(Some(Target { writer, format }))
+    pub(super) fn to(lines: Lines, format: Format) -> AccessLog {
+        AccessLog(Some(Target { lines, format }))
     }
 
     /// Whether anything is written, for callers that would have to prepare a line.
@@ -87,7 +86,7 @@ impl AccessLog {
         BUFFER.with_borrow_mut(|out| {
             out.clear();
             render(out, target.format, line, SystemTime::now());
-            let _ = target.writer.clone().write_all(out.as_bytes());
+            target.lines.push(out.as_bytes());
         });
     }
 }
@@ -95,22 +94,22 @@ impl AccessLog {
 fn render(out: &mut String, format: Format, line: &Line<'_>, now: SystemTime) {
     let mut fields = Fields::begin(out, format);
     fields.bare("time", |out| clock::write(out, now));
-    fields.shown("client", line.client);
+    fields.address("client", line.client);
     fields.maybe("user", line.user);
     fields.text("method", line.method);
     fields.text("path", line.path);
     fields.text("protocol", line.protocol);
-    fields.number("status", line.status);
+    fields.count("status", line.status);
     fields.text("class", line.class);
     fields.maybe("project", line.project);
     fields.maybe("repository", line.repository);
     fields.maybe("node", line.node);
-    fields.number("attempts", line.attempts);
-    fields.number("resumed", line.resumed);
-    fields.number("bytes_in", line.bytes_in);
-    fields.number("bytes_out", line.bytes_out);
-    fields.millis("first_byte_ms", line.first_byte_ms);
-    fields.millis("duration_ms", Some(line.duration_ms));
+    fields.count("attempts", line.attempts);
+    fields.count("resumed", line.resumed);
+    fields.count("bytes_in", line.bytes_in);
+    fields.count("bytes_out", line.bytes_out);
+    fields.millis("first_byte_ms", line.first_byte);
+    fields.millis("duration_ms", Some(line.duration));
     fields.text("request_id", line.request_id);
     fields.maybe("trace_id", line.trace_id);
     fields.text("ended", line.ended);
@@ -139,8 +138,8 @@ mod tests {
             resumed: 0,
             bytes_in: 0,
             bytes_out: 1234,
-            first_byte_ms: None,
-            duration_ms: 4.5,
+            first_byte: None,
+            duration: Duration::from_micros(4_005),
             request_id: "r-1",
             trace_id: None,
             ended: "done",
@@ -150,7 +149,7 @@ mod tests {
     #[test]
     fn a_line_has_exactly_the_agreed_names_in_their_order() {
         let paper = log::tests::Paper::default();
-        let guard = log::open(Format::Json, paper.clone());
+        let guard = log::open(Format::Json, paper.clone()).unwrap();
         guard
             .access()
             .write(&pull("/v2/library/nginx/manifests/\"1\""));
@@ -187,7 +186,7 @@ mod tests {
             after = place;
         }
         assert_eq!(read["path"], "/v2/library/nginx/manifests/\"1\"");
-        assert_eq!(read["duration_ms"], 4.5);
+        assert_eq!(read["duration_ms"], 4.005);
         assert_eq!(read["first_byte_ms"], serde_json::Value::Null);
         assert_eq!(read["client"], "192.0.2.7");
     }

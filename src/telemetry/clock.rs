@@ -1,22 +1,40 @@
 //! Wall-clock time as text.
 
+use super::fields::thousandths;
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Appends `now` as RFC 3339 in UTC with milliseconds: `2026-01-31T23:59:59.001Z`.
 pub fn write(out: &mut String, now: SystemTime) {
+    thread_local! {
+        // A busy second writes thousands of lines that differ in the last digits only.
+        static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+    }
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != since.as_secs() {
+            *second = since.as_secs();
+            text.clear();
+            write_second(text, *second);
+        }
+        out.push_str(text);
+    });
+    out.push('.');
+    thousandths(out, since.subsec_millis());
+    out.push('Z');
+}
+
+fn write_second(out: &mut String, seconds: u64) {
     let (year, month, day) = civil(seconds / 86_400);
     let of_day = seconds % 86_400;
     // Writing to a String cannot fail.
     let _ = write!(
         out,
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
         of_day / 3600,
         of_day / 60 % 60,
         of_day % 60,
-        since.subsec_millis()
     );
 }
 

@@ -1,20 +1,17 @@
 //! Events: what the program did and what went wrong, one line each on stderr.
 
 use super::access::AccessLog;
+use super::lines::{self, Lines, Writing};
 use super::{clock, fields::Fields};
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::time::SystemTime;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-
-/// Lines that may wait for a slow reader of stderr; about 8 MiB of them at the usual length.
-const WAITING_LINES: usize = 16_384;
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -29,76 +26,68 @@ pub enum Format {
 /// Keeps the writer alive; dropping it writes out what still waits (for a second at most).
 pub struct LogGuard {
     format: Format,
-    writer: NonBlocking,
-    drops: Drops,
-    _flush: WorkerGuard,
+    writing: Writing,
 }
 
 impl LogGuard {
-    /// How many lines (events and access lines) were thrown away because nobody read them in time.
-    pub fn dropped(&self) -> u64 {
-        self.drops.count()
-    }
-
-    /// The same count as a value of its own, for the metrics.
+    /// How many lines (events and access lines) were thrown away because nobody read them in time, as a value that
+    /// goes on counting.
     pub fn drops(&self) -> Drops {
-        self.drops.clone()
+        Drops(self.writing.lines().clone())
     }
 
     /// The access log that shares this writer and its format.
     pub fn access(&self) -> AccessLog {
-        AccessLog::to(self.writer.clone(), self.format)
+        AccessLog::to(self.writing.lines().clone(), self.format)
     }
 }
 
 /// Reads how many lines were dropped so far.
 #[derive(Clone, Debug)]
-pub struct Drops(ErrorCounter);
+pub struct Drops(Lines);
 
 impl Drops {
     /// Lines dropped since the start.
     pub fn count(&self) -> u64 {
-        self.0.dropped_lines() as u64
+        self.0.dropped()
     }
 }
 
 /// Sends events at `level` and above to stderr from now on. Only the first call of a process takes the events;
 /// a later one still has an access log of its own.
-pub fn start(format: Format, level: Level) -> LogGuard {
-    let guard = open(format, io::stderr());
-    let lines = Lines {
+///
+/// # Errors
+/// The system has no thread for the writer.
+pub fn start(format: Format, level: Level) -> io::Result<LogGuard> {
+    let guard = open(format, io::stderr())?;
+    let events = Events {
         format,
-        writer: guard.writer.clone(),
+        lines: guard.writing.lines().clone(),
     };
     // Refused only when the events of this process go somewhere already, which is then what the caller wanted.
     let _ = tracing_subscriber::registry()
-        .with(lines.with_filter(LevelFilter::from_level(level)))
+        .with(events.with_filter(LevelFilter::from_level(level)))
         .try_init();
-    guard
+    Ok(guard)
 }
 
-/// A guard whose lines end up in `target`.
-pub(super) fn open(format: Format, target: impl Write + Send + 'static) -> LogGuard {
-    // The writing thread flushes whenever its queue is empty: one system call for many lines under load.
-    let (writer, flush) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(WAITING_LINES)
-        .thread_name("seawall-log")
-        .finish(BufWriter::with_capacity(64 * 1024, target));
-    LogGuard {
+/// A guard whose lines end up in `target`, for an access log without events.
+///
+/// # Errors
+/// The system has no thread for the writer.
+pub fn open(format: Format, target: impl Write + Send + 'static) -> io::Result<LogGuard> {
+    Ok(LogGuard {
         format,
-        drops: Drops(writer.error_counter()),
-        writer,
-        _flush: flush,
-    }
+        writing: lines::start(target)?,
+    })
 }
 
-struct Lines {
+struct Events {
     format: Format,
-    writer: NonBlocking,
+    lines: Lines,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber> Layer<S> for Events {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut line = String::with_capacity(256);
         let mut message = Message(None);
@@ -109,8 +98,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         fields.message(message.0.as_deref().unwrap_or_default());
         event.record(&mut Others(&mut fields));
         fields.end();
-        // Never an error: a full queue is counted, not reported.
-        let _ = self.writer.clone().write_all(line.as_bytes());
+        self.lines.push(line.as_bytes());
     }
 }
 
@@ -216,12 +204,12 @@ pub(super) mod tests {
 
     fn written(format: Format, act: impl FnOnce()) -> String {
         let paper = Paper::default();
-        let guard = open(format, paper.clone());
-        let lines = Lines {
+        let guard = open(format, paper.clone()).unwrap();
+        let events = Events {
             format,
-            writer: guard.writer.clone(),
+            lines: guard.writing.lines().clone(),
         };
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), act);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(events), act);
         drop(guard);
         paper.read()
     }
@@ -259,28 +247,5 @@ pub(super) mod tests {
             tracing::error!(error = &error as &dyn std::error::Error, "failed")
         });
         assert!(line.contains("\"error\":\"the root"), "{line}");
-    }
-
-    #[test]
-    fn lines_that_nobody_reads_are_dropped_and_counted() {
-        struct Stuck(std::sync::mpsc::Receiver<()>);
-        impl Write for Stuck {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                let _ = self.0.recv();
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let (release, stuck) = std::sync::mpsc::channel();
-        let guard = open(Format::Json, Stuck(stuck));
-        let mut writer = guard.writer.clone();
-        for _ in 0..3 * WAITING_LINES {
-            writer.write_all(&[b'x'; 64]).unwrap();
-        }
-        assert!(guard.dropped() > 0);
-        assert_eq!(guard.dropped(), guard.drops().count());
-        drop(release);
     }
 }

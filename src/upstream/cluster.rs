@@ -78,9 +78,15 @@ impl Cluster {
     /// Chooses a node for a request of `class` that was not `tried` yet; `key` is what rendezvous hashes.
     ///
     /// `None` when no node is left that a request could be sent to at all.
-    pub fn lease(self: &Arc<Self>, class: Class, key: Option<u64>, tried: Tried) -> Option<Lease> {
+    pub fn lease(
+        self: &Arc<Self>,
+        class: Class,
+        key: Option<u64>,
+        tried: Tried,
+        now: Instant,
+    ) -> Option<Lease> {
         let tier = self.tier(class)?;
-        let now = Instant::now();
+        let by_latency = self.manner.balance == Algorithm::Ewma;
         let candidates = self
             .members
             .iter()
@@ -90,7 +96,11 @@ impl Cluster {
                 index,
                 weight: backend.weight() as f32 * backend.standing.share(self.manner.slow_start),
                 in_flight: backend.standing.in_flight.load(Ordering::Relaxed),
-                latency: backend.standing.latency.value(now),
+                latency: if by_latency {
+                    backend.standing.latency.value(now)
+                } else {
+                    0.0
+                },
                 seed: backend.seed,
             });
         let index = RNG.with_borrow_mut(|rng| {

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::pool::{Connection, Pool};
+use super::connection::Connection;
+use super::pool::Pool;
 use crate::config::Url;
 
 /// Why no connection came about. Nothing of a request was sent, so any request may go to another node.
@@ -140,17 +141,6 @@ async fn handshake<S>(stream: S) -> hyper::Result<Connection>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(200)
-        .handshake(TokioIo::new(stream))
-        .await?;
-    tokio::spawn(async move {
-        // Its end is seen by whoever holds the sender or the body.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(Connection {
-        sender,
-        served: 0,
-        reused: false,
-    })
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    Ok(Connection::new(sender, connection.with_upgrades()))
 }

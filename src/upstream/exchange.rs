@@ -48,14 +48,10 @@ pub async fn ask(
 ) -> Result<Received, Unanswered> {
     let told = async {
         // Half, so that a node that drops packets is told from one that accepts and says nothing.
-        let mut connection = endpoint.connect(limit / 2).await?;
+        let mut sender = endpoint.connect(limit / 2).await?.set_free();
         let request = request.map(|()| Outgoing::Empty);
         let broke = |error: &dyn std::fmt::Display| Unanswered::Broke(error.to_string());
-        let response = connection
-            .sender
-            .send_request(request)
-            .await
-            .map_err(|e| broke(&e))?;
+        let response = sender.send_request(request).await.map_err(|e| broke(&e))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MOST_BYTES)
             .collect()

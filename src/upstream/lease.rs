@@ -67,12 +67,9 @@ impl Lease {
         self.index
     }
 
-    /// The node began its answer after `waited`.
-    pub fn began(&self, waited: Duration) {
-        self.backend
-            .standing
-            .latency
-            .observe(waited, Instant::now());
+    /// The node began its answer `now`, after `waited`.
+    pub fn began(&self, waited: Duration, now: Instant) {
+        self.backend.standing.latency.observe(waited, now);
     }
 
     /// The node answered, and the answer says nothing bad about it.

@@ -272,7 +272,11 @@ impl Prober {
     }
 
     fn keep_session(&self, headers: &http::HeaderMap) {
-        let session = headers.get_all(SET_COOKIE).iter().find_map(session::issued);
+        let session = headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .find_map(session::issued)
+            .and_then(|pair| HeaderValue::from_str(pair).ok());
         if let Some(pair) = session {
             *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = Some(pair);
         }

@@ -380,7 +380,11 @@ pub struct Streamed {
 
 impl Two {
     pub async fn to(door: &Door) -> Self {
-        let mut knock = Knock::at(door);
+        Self::with(Knock::at(door)).await
+    }
+
+    /// Knocks as `knock` says, whatever protocol it would ask for.
+    pub async fn with(mut knock: Knock) -> Self {
         knock.alpn = vec![b"h2".to_vec()];
         let stream = bounded("handshake", knock.tls()).await.expect("TLS");
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
@@ -390,7 +394,7 @@ impl Two {
         });
         Two {
             send,
-            address: door.address,
+            address: knock.address,
         }
     }
 

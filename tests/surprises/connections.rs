@@ -215,3 +215,33 @@ async fn a_node_that_never_begins_its_answer_is_504() {
         assert!(answer.text().contains("\"errors\""), "{target}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_holds_little_and_serves_again() {
+    const MANY: usize = 300;
+    const MOST: u64 = 24 << 10;
+    let origin = Origin::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let door = before(&origin);
+    let open = async |count| {
+        let mut open = Vec::new();
+        for _ in 0..count {
+            let mut raw = Raw::to(&door).await;
+            let answer = raw.ask("GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            assert_eq!(answer.status, 200);
+            open.push(raw);
+        }
+        open
+    };
+    // What the first ones cost is the program's, not theirs.
+    let first = open(20).await;
+    let before = door.memory();
+    let mut idle = open(MANY).await;
+    eventually("little is held", Duration::from_secs(20), || {
+        door.memory().saturating_sub(before) < MOST * MANY as u64
+    });
+    for raw in &mut idle {
+        let answer = raw.ask("GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    }
+    drop(first);
+}
