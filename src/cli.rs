@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod ask;
+mod bench;
 mod check;
 mod node;
 mod reload;
@@ -15,6 +16,8 @@ use clap::{Parser, Subcommand};
 const OK: u8 = 0;
 /// Failed while running.
 const FAILED: u8 = 1;
+/// Wrong usage; clap ends with it, too.
+const WRONG_USAGE: u8 = 2;
 /// `--wait` ran out (`EX_TEMPFAIL`).
 const RAN_OUT: u8 = 75;
 /// Bad configuration (`EX_CONFIG`).
@@ -40,6 +43,8 @@ enum Command {
     Status(status::Status),
     /// Operate one node of a running Seawall
     Node(node::Node),
+    /// Load a registry with whole pulls or pushes and say how it did
+    Bench(Box<bench::Bench>),
 }
 
 /// Runs what the arguments ask for.
@@ -50,5 +55,6 @@ pub fn main() -> ExitCode {
         Command::Reload(reload) => reload.execute(),
         Command::Status(status) => status.execute(),
         Command::Node(node) => node.execute(),
+        Command::Bench(bench) => bench.execute(),
     })
 }

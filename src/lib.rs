@@ -8,7 +8,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 8 | [`cli`]: one file per subcommand |
-//! | 7 | [`app`]: the only file that knows everybody |
+//! | 7 | [`app`]: the only file that knows everybody · [`bench`]: load for a registry, and how it did |
 //! | 6 | [`admin`]: health, metrics, status, nodes and reload for operators |
 //! | 5 | [`front`]: what happens to every request before and after it is proxied |
 //! | 4 | [`proxy`]: one request to one node and back · [`reload`]: a new world, or why not |
@@ -30,6 +30,7 @@
 pub mod admin;
 pub mod app;
 pub mod balance;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod front;

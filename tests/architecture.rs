@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// From the roof to the ground. Rooms of one floor do not use each other.
 const FLOORS: [&[&str]; 11] = [
     &["cli"],
-    &["app"],
+    &["app", "bench"],
     &["admin"],
     &["front"],
     &["proxy", "reload"],

@@ -8,7 +8,10 @@
     clippy::disallowed_methods
 )]
 
+mod allocations;
 mod architecture;
+mod bench;
+mod benchmark;
 mod check;
 mod components;
 mod direct;

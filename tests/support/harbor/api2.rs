@@ -74,7 +74,8 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, visit: &mut Visit) -> Reply 
         ["projects", name] => one(harbor, name, who).await,
         ["projects", name, "repositories"] => repositories(harbor, name, who).await,
         ["projects", name, "repositories", repository] => {
-            repository_of(harbor, name, repository, who).await
+            let remove = ask.method == Method::DELETE;
+            repository_of(harbor, name, repository, who, remove).await
         }
         _ => match who {
             Some(name) => known(harbor, &parts, &name),
@@ -310,12 +311,18 @@ async fn repository_of(
     name: &str,
     repository: &str,
     user: Option<String>,
+    remove: bool,
 ) -> Reply {
     match find(harbor, name, user.as_deref()).await {
+        Ok(_) if remove && user.is_none() => reply::errors(401, "UNAUTHORIZED", "unauthorized"),
         Ok(project) => {
             let once = unescape(repository).unwrap_or_default();
             let full = format!("{}/{}", project.name, unescape(&once).unwrap_or_default());
             if harbor.store.has_repository(&full) {
+                if remove {
+                    harbor.store.remove(&full);
+                    return reply::nothing(200);
+                }
                 let tags = harbor.store.tags(&full).len();
                 return reply::json(
                     200,

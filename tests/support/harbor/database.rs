@@ -98,6 +98,12 @@ impl Database {
             .is_dir()
     }
 
+    /// Takes a repository with all its manifests away.
+    pub fn remove(&self, name: &str) {
+        let place = self.root().join("repositories").join(name);
+        std::fs::remove_dir_all(place).expect("the storage is writable");
+    }
+
     /// Sorted tags of a repository.
     pub fn tags(&self, repository: &str) -> Vec<String> {
         let tags = self
