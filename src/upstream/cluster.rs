@@ -1,5 +1,6 @@
 //! The nodes of one registry, and the one function that chooses among them.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -94,7 +95,8 @@ impl Cluster {
             .filter(|(index, backend)| !tried.has(*index) && fits(backend, class, tier))
             .map(|(index, backend)| Candidate {
                 index,
-                weight: backend.weight() as f32 * backend.standing.share(self.manner.slow_start),
+                weight: backend.weight() as f32
+                    * backend.standing.share(self.manner.slow_start, now),
                 in_flight: backend.standing.in_flight.load(Ordering::Relaxed),
                 latency: if by_latency {
                     backend.standing.latency.value(now)
@@ -103,7 +105,11 @@ impl Cluster {
                 },
                 seed: backend.seed,
             });
-        let index = RNG.with_borrow_mut(|rng| {
+        // The choice looks at its candidates several times: what each of them is like is found out once.
+        let index = CHOICE.with_borrow_mut(|(rng, known)| {
+            known.clear();
+            known.extend(candidates);
+            let candidates = known.iter().copied();
             balance::choose(self.manner.balance, candidates, key, &self.turn, rng)
         })?;
         let backend = self.members.get(index)?.clone();
@@ -185,5 +191,6 @@ fn fits(backend: &Backend, class: Class, tier: Tier) -> bool {
 }
 
 thread_local! {
-    static RNG: std::cell::RefCell<fastrand::Rng> = std::cell::RefCell::new(fastrand::Rng::new());
+    static CHOICE: RefCell<(fastrand::Rng, Vec<Candidate>)> =
+        RefCell::new((fastrand::Rng::new(), Vec::new()));
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::clock;
 use super::ejection::Ejection;
@@ -183,11 +183,11 @@ impl Standing {
     }
 
     /// The share of its weight a node gets while it warms up, 0.1 to 1.
-    pub fn share(&self, window: Duration) -> f32 {
+    pub fn share(&self, window: Duration, now: Instant) -> f32 {
         match self.serving_since.load(Ordering::Relaxed) {
             0 => 1.0,
             since => slow_start::share(
-                Duration::from_millis(clock::millis().saturating_sub(since)),
+                Duration::from_millis(clock::since_start(now).saturating_sub(since)),
                 window,
             ),
         }
