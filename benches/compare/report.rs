@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::figures::{self, short};
-use crate::results::{BASE, Entry, FLOOR, Report, Row};
+use crate::results::{BASE, Entry, FLOOR, Report, Row, Sample};
 
 /// Where the published table stands in `benches/README.md`.
 const MARKS: [&str; 2] = ["<!-- table -->", "<!-- end of table -->"];
@@ -61,16 +61,7 @@ pub fn block(row: &Row) -> String {
     ];
     for entry in &row.entries {
         let mut cells = vec![format!("  {}", entry.peer)];
-        let some = |value: f64| {
-            if value > 0.0 {
-                short(value)
-            } else {
-                String::new()
-            }
-        };
-        let of = |value: fn(&crate::results::Sample) -> f64| {
-            entry.median(value).map(some).unwrap_or_default()
-        };
+        let of = |value| median(entry, value);
         if let Some(cost) = figures::spread(&entry.costs()) {
             cells.extend([short(cost.median), short(cost.low), short(cost.high)]);
         } else {
@@ -160,16 +151,7 @@ fn details(report: &Report, log: bool) -> String {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for row in report.rows.iter().filter(|row| row.log == log) {
         for entry in &row.entries {
-            let some = |value: f64| {
-                if value > 0.0 {
-                    short(value)
-                } else {
-                    String::new()
-                }
-            };
-            let of = |value: fn(&crate::results::Sample) -> f64| {
-                entry.median(value).map(some).unwrap_or_default()
-            };
+            let of = |value| median(entry, value);
             let spread = figures::spread(&entry.costs());
             let spread = spread.map(|s| format!("{} – {}", short(s.low), short(s.high)));
             let pace = format!("{} {}", of(|s| s.pace), row.pace);
@@ -288,4 +270,13 @@ pub fn publish(report: &Report, benches: &Path) -> Result<()> {
     std::fs::write(&readme, new)?;
     std::fs::write(benches.join("compare.svg"), chart::draw(report))?;
     Ok(())
+}
+
+/// The median of a figure over the rounds; nothing where there is none.
+fn median(entry: &Entry, value: fn(&Sample) -> f64) -> String {
+    entry
+        .median(value)
+        .filter(|value| *value > 0.0)
+        .map(short)
+        .unwrap_or_default()
 }

@@ -81,7 +81,6 @@ async fn begin(
         Arc::new(Session {
             door: door.clone(),
             policy: policy.clone(),
-            peer: client.ip(),
             origin: Origin::new(client.ip(), https, policy.trusts(client.ip())),
             habit: Habit::default(),
             turns: Turns::new(),

@@ -1,6 +1,5 @@
 //! The order in which a request meets everything, outermost first.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderName, Request, Response};
@@ -31,8 +30,6 @@ pub struct Session {
     /// The listener's policy when the connection came.
     pub policy: Arc<Policy>,
     /// The client, or the forwarder in front of it.
-    pub peer: IpAddr,
-    /// The same as its requests need it.
     pub origin: Origin,
     /// Whom its requests are for.
     pub habit: Habit,
@@ -54,7 +51,12 @@ pub async fn answer(session: &Session, mut request: Request<Incoming>) -> Respon
         .map_or(Class::Other, |target| target.class);
     // The record is outside everything else: every request is counted and logged, whatever its end.
     let lasts = (session.door.drain.hold(kind(class)), session.turns.begin());
-    let mut record = Record::begin(&request, session.peer, session.door.sinks.clone(), lasts);
+    let mut record = Record::begin(
+        &request,
+        session.origin.peer(),
+        session.door.sinks.clone(),
+        lasts,
+    );
     if let Ok(target) = &classified {
         record.concerns(target);
     }
@@ -73,7 +75,7 @@ pub async fn answer(session: &Session, mut request: Request<Incoming>) -> Respon
         }
         // Rescue sits just inside the record, the one place where a failure becomes an answer.
         Err(refusal) => {
-            rescue::tell(refusal, text, session.peer);
+            rescue::tell(refusal, text, session.origin.peer());
             record.ended = refusal.ended();
             rescue::answer(refusal, text)
         }

@@ -34,6 +34,11 @@ impl Origin {
             trusted,
         }
     }
+
+    /// The other end of the connection.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
 }
 
 /// Digits, colons and dots always fit into a header.
