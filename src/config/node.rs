@@ -120,11 +120,16 @@ fn read_endpoints(scope: &mut Scope<'_>) -> Option<Endpoints> {
     }
 }
 
-fn read_name(name: &str) -> Result<String, Wrong> {
-    let sound = name
+/// Whether `text` is 1 to 64 of `A-Z a-z 0-9 . _ -`.
+pub(super) fn is_name(text: &str) -> bool {
+    let sound = text
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if sound && (1..=64).contains(&name.len()) {
+    sound && (1..=64).contains(&text.len())
+}
+
+fn read_name(name: &str) -> Result<String, Wrong> {
+    if is_name(name) {
         Ok(name.to_owned())
     } else {
         Err(Wrong::new(

@@ -73,11 +73,7 @@ impl FromStr for Url {
         if authority.contains(['/', '?', '#']) {
             return wrong("has a path", "end it after the host and port");
         }
-        let (name, port) = match authority.rsplit_once(':') {
-            // The last colon of an IPv6 address without port is inside the brackets.
-            Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
-            _ => (authority, None),
-        };
+        let (name, port) = split_port(authority);
         let port = match port.map(port_number) {
             None => default_port(https),
             Some(Some(port)) => port,
@@ -97,7 +93,17 @@ const fn default_port(https: bool) -> u16 {
     if https { 443 } else { 80 }
 }
 
-fn port_number(text: &str) -> Option<u16> {
+/// Splits off the port, if there is one.
+pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        // The last colon of an IPv6 address without port is inside the brackets.
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+/// Reads a port that one can connect to.
+pub(super) fn port_number(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port > 0)
 }
