@@ -7,6 +7,7 @@
 //! Relative paths begin at the folder of the file. The environment is never read.
 
 mod admin;
+mod affinity;
 mod changes;
 mod cluster;
 mod direct;
@@ -22,12 +23,16 @@ mod notes;
 mod problem;
 mod scope;
 mod secret;
+mod sessions;
 pub mod size;
+mod store;
 mod timeouts;
 mod unserved;
 mod url;
+mod warnings;
 
 pub use admin::{Admin, AdminAddress};
+pub use affinity::{Affinity, Stick};
 pub use changes::changes;
 pub use cluster::{Account, Cluster, Topology};
 pub use health::{Health, Outlier, Probe};
@@ -37,6 +42,8 @@ pub use log::{Level, Log, LogFormat};
 pub use node::{Endpoints, Node};
 pub use problem::{At, Problem, Wrong};
 pub use secret::Secret;
+pub use sessions::Sessions;
+pub use store::{Shape, Store};
 pub use timeouts::Timeouts;
 pub use url::Url;
 
@@ -66,6 +73,10 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The nodes; never empty.
     pub cluster: Cluster,
+    /// What sticks to a node.
+    pub affinity: Affinity,
+    /// Where balancers share what sticks.
+    pub sessions: Sessions,
     /// Probes.
     pub health: Health,
     /// The admin API.
@@ -170,6 +181,8 @@ fn read_top(mut scope: Scope<'_>, file: &Path) -> Config {
         state_dir: state_dir.unwrap_or_else(|| STATE_DIR.into()),
         listen,
         cluster: Cluster::read(scope.table("cluster")),
+        affinity: Affinity::read(scope.table("affinity")),
+        sessions: Sessions::read(scope.table("sessions")),
         health: Health::read(scope.table("health")),
         admin: Admin::read(scope.table("admin")),
         log: Log::read(scope.table("log")),
@@ -178,8 +191,6 @@ fn read_top(mut scope: Scope<'_>, file: &Path) -> Config {
         outlier: Outlier::read(scope.table("outlier")),
         limits: Limits::read(scope.table("limits")),
     };
-    // The table may stand there empty: its keys are refused one by one.
-    scope.table("sessions").finish();
     doors::check_admin(&scope, &config);
     scope.finish();
     config

@@ -1,5 +1,7 @@
 //! What differs between two configurations, in words for operators.
 
+mod sticky;
+
 use super::{
     Account, Admin, Certificate, Cluster, Config, Endpoints, Health, Limits, Listen, Log, Node,
     Outlier, Retry, Timeouts, duration, size,
@@ -89,6 +91,8 @@ fn flatten(config: &Config) -> Vec<Subject> {
         state_dir,
         listen,
         cluster,
+        affinity,
+        sessions,
         health,
         admin,
         log,
@@ -100,6 +104,8 @@ fn flatten(config: &Config) -> Vec<Subject> {
     let mut all = vec![Subject::new("top").shown("state_dir", state_dir.display())];
     all.extend(listen.iter().map(of_listen));
     all.extend(of_cluster(cluster));
+    all.extend(sticky::of_affinity(affinity));
+    all.push(sticky::of_sessions(sessions));
     all.extend(of_health(health, outlier));
     all.extend([of_admin(admin), of_log(log), of_timeouts(timeouts)]);
     all.extend(of_limits(limits, retry));
@@ -255,6 +261,7 @@ fn of_timeouts(timeouts: &Timeouts) -> Subject {
         node_idle,
         min_rate,
         drain,
+        maintenance,
     } = timeouts;
     Subject::new("timeouts")
         .time("handshake", *handshake)
@@ -268,6 +275,7 @@ fn of_timeouts(timeouts: &Timeouts) -> Subject {
         .time("node_idle", *node_idle)
         .shown("min_rate", size::show(*min_rate))
         .time("drain", *drain)
+        .time("maintenance", *maintenance)
 }
 
 fn of_limits(limits: &Limits, retry: &Retry) -> [Subject; 2] {

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{
-    Admin, At, Cluster, Config, Health, Limits, Listen, Log, Node, Outlier, Problem, Retry,
-    STATE_DIR, Timeouts, Url, Wrong,
+    Admin, Affinity, At, Cluster, Config, Health, Limits, Listen, Log, Node, Outlier, Problem,
+    Retry, STATE_DIR, Sessions, Timeouts, Url, Wrong,
 };
 
 /// What stands for the file in problems.
@@ -70,6 +70,8 @@ impl Config {
                 node,
                 ..Cluster::default()
             },
+            affinity: Affinity::default(),
+            sessions: Sessions::default(),
             health: Health::default(),
             admin: Admin::default(),
             log: Log::default(),

@@ -2,6 +2,7 @@
 
 mod files;
 mod samples;
+mod sticky;
 
 use std::time::Duration;
 
@@ -120,12 +121,10 @@ fn a_key_that_resembles_nothing_is_shown_what_there_is() {
 fn what_is_not_served_is_refused_and_not_ignored() {
     for (text, key) in [
         ("[vip]", "vip"),
-        ("[sessions]\nstore = \"redis://a\"", "sessions.store"),
         ("[journal]", "journal"),
         ("[acme]", "acme"),
         ("[trace]", "trace"),
         ("[resume]", "resume"),
-        ("[affinity]", "affinity"),
         ("[limits]\nclient = {}", "limits.client"),
         ("cluster.topology = \"tiered\"", "cluster.topology"),
     ] {
@@ -323,9 +322,9 @@ proptest! {
 
     #[test]
     fn reading_odd_values_never_panics(
-        table in "(listen|cluster|cluster\\.node|health|admin|timeouts|limits|retry)",
+        table in "(listen|cluster|cluster\\.node|sessions|affinity\\.ui|health|admin|timeouts|limits|retry)",
         double: bool,
-        key in "(address|certificate|node|url|weight|rise|interval|min_rate|budget|hosts|[a-z]{1,4})",
+        key in "(address|certificate|store|prefix|door|ttl|entries|node|url|weight|rise|interval|min_rate|budget|hosts|[a-z]{1,4})",
         value in "(-?[0-9]{1,40}|0x[0-9a-f]{1,40}|\"[^\"\\\\\n]{0,12}\"|\\[\"[a-z:/.0-9]{0,9}\", 1\\]|\\{ a = 1 \\}|inf|nan|-?[0-9]e[0-9]{1,4}|true|1979-05-27)",
     ) {
         let header = if double { format!("[[{table}]]") } else { format!("[{table}]") };

@@ -37,6 +37,8 @@ pub struct Timeouts {
     pub min_rate: u64,
     /// Running requests at the end of the process.
     pub drain: Duration,
+    /// Running requests on a node that went into maintenance.
+    pub maintenance: Duration,
 }
 
 impl Default for Timeouts {
@@ -53,6 +55,7 @@ impl Default for Timeouts {
             node_idle: 60 * SECOND,
             min_rate: 256,
             drain: 300 * SECOND,
+            maintenance: 30 * SECOND,
         }
     }
 }
@@ -76,6 +79,9 @@ impl Timeouts {
             min_rate: scope
                 .size("min_rate", 0..=1 << 30, size::parse_rate)
                 .unwrap_or(default.min_rate),
+            maintenance: scope
+                .duration("maintenance", Duration::ZERO..=3600 * SECOND)
+                .unwrap_or(default.maintenance),
         };
         if timeouts.node_idle >= NGINX_KEEPALIVE {
             let what = "is as long as Harbor's nginx keeps a connection, so requests would be lost";

@@ -1,12 +1,11 @@
 //! Keys of features that this version does not have.
 //!
 //! They are known, so that nobody takes them for misspelt, and refused, because a configuration that asks for a
-//! virtual address or shared sessions and silently gets none is worse than an error at start.
+//! virtual address or a journal and silently gets none is worse than an error at start.
 
 /// The key with its tables, and what it would configure.
 const UNSERVED: &[(&str, &str)] = &[
     ("acme", "certificates from an ACME authority"),
-    ("affinity", "the tuning of what sticks to a node"),
     ("cluster.node.role", "a primary with replicas"),
     ("cluster.node.storage", "nodes with storage of their own"),
     ("cluster.node.tier", "nodes in tiers"),
@@ -23,10 +22,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("listen.client_auth", "client certificates"),
     ("listen.client_ca", "client certificates"),
     ("resume", "downloads that go on at another node"),
-    ("sessions.budget", "a store for sessions"),
-    ("sessions.prefix", "a store for sessions"),
-    ("sessions.store", "a store for sessions"),
-    ("sessions.store_file", "a store for sessions"),
     ("trace", "tracing"),
     ("vip", "virtual addresses"),
 ];

@@ -70,3 +70,25 @@ fn no_secret_is_in_a_printed_configuration() {
     let config = read(&format!("{LEAST}[admin]\ntoken = \"hunter2\"\n")).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
 }
+
+#[test]
+fn the_address_of_the_store_is_read_from_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = folder.path().join("store");
+    std::fs::write(&address, "redis://:hunter2@a/3\n").unwrap();
+    let file = written(
+        folder.path(),
+        &format!("{LEAST}[sessions]\nstore_file = \"store\"\n"),
+    );
+    let config = load(&file).unwrap();
+    let store = config.sessions.store.as_ref().unwrap();
+    assert_eq!(store.password, Some(Secret::new("hunter2")));
+    let warning = config.warnings()[0].to_string();
+    let place = format!("{}:5: sessions.store_file: database 3", file.display());
+    assert!(warning.starts_with(&place), "{warning}");
+
+    std::fs::write(&address, "redis://:hunter2@a/x\n").unwrap();
+    let problem = load(&file).unwrap_err()[0].to_string();
+    assert!(problem.contains("sessions.store_file: has"), "{problem}");
+    assert!(!problem.contains("hunter2"), "{problem}");
+}

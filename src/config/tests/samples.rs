@@ -4,6 +4,7 @@ use super::*;
 
 const MINIMAL: &str = include_str!("../../../config/minimal.toml");
 const EXAMPLE: &str = include_str!("../../../config/example.toml");
+const HA: &str = include_str!("../../../config/ha.toml");
 
 #[test]
 fn the_minimal_configuration_says_nothing_but_doors_and_nodes() {
@@ -13,6 +14,13 @@ fn the_minimal_configuration_says_nothing_but_doors_and_nodes() {
     assert_eq!(config.cluster.node.len(), 2);
     assert_eq!(config.health, Health::default());
     assert_eq!(config.state_dir, Path::new("/var/lib/seawall"));
+}
+
+#[test]
+fn the_configuration_of_a_pair_shares_what_sticks() {
+    let config = read(HA).unwrap();
+    assert!(config.sessions.store.is_some());
+    assert_eq!(config.warnings(), []);
 }
 
 #[test]
