@@ -93,6 +93,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
         )]
     })?;
     let log = start_log(&world.config)?;
+    warn(&world.config);
     metrics.log_drops(log.drops());
     let data = Workers::start(std::thread::available_parallelism().map_or(1, usize::from))?;
     let control = tokio::runtime::Builder::new_current_thread()
@@ -144,6 +145,13 @@ fn start_log(config: &Config) -> io::Result<log::LogGuard> {
         Level::Debug => tracing::Level::DEBUG,
     };
     log::start(format, level)
+}
+
+/// Says what the configuration is better without.
+fn warn(config: &Config) {
+    for warning in config.warnings() {
+        tracing::warn!(%warning, "the configuration is allowed, but unwise");
+    }
 }
 
 /// Binds every listener that is not `open` already; all of them, or none and all problems.
@@ -270,6 +278,7 @@ impl Process {
             Ok(changes) => {
                 self.metrics.reload("done");
                 tracing::info!(changes = changes.len(), "configuration reloaded");
+                warn(&self.world.config);
                 for change in changes {
                     tracing::info!(change, "changed");
                 }

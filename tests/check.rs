@@ -107,6 +107,21 @@ fn a_good_configuration_is_good() {
 }
 
 #[test]
+fn what_is_unwise_is_warned_of_and_still_good() {
+    let desk = Desk::new();
+    let text = desk.text.clone() + "[sessions]\nstore = \"redis://:hunter2@127.0.0.1:9\"\n";
+    let (code, said) = desk.run("check", &text);
+    assert_eq!(code, Some(0), "{said}");
+    let place = desk.line(&text, "store =");
+    let warning = format!("warning: {place}sessions.store: database 0 is one of those");
+    assert!(
+        said.lines().any(|line| line.starts_with(&warning)),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
 fn every_problem_is_told_with_its_line() {
     let desk = Desk::new();
     let text = desk

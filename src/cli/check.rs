@@ -17,7 +17,12 @@ pub struct Check {
 
 impl Check {
     pub(super) fn execute(self) -> u8 {
-        match config::load(&self.config).and_then(app::check) {
+        let config = config::load(&self.config).inspect(|config| {
+            for warning in config.warnings() {
+                eprintln!("warning: {warning}");
+            }
+        });
+        match config.and_then(app::check) {
             Ok(()) => {
                 println!("{}: good", self.config.display());
                 OK
