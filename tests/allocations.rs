@@ -7,25 +7,12 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use seawall::front::Door;
-use seawall::front::listener::Listener;
-use seawall::front::policy::Policy;
-use seawall::harbor::dialect::Dialect;
-use seawall::lifecycle::drain;
-use seawall::lifecycle::workers::Workers;
-use seawall::net::listen;
-use seawall::proxy::finish::Sinks;
-use seawall::state::State;
-use seawall::telemetry::log;
-use seawall::{app, config, reload};
-use tokio::sync::Semaphore;
 
 use super::support::certs::Authority;
 use super::support::client::{Knock, Two};
 use super::support::door::HOSTS;
+use super::support::house::House;
 use super::support::origin::{Origin, Then};
 
 /// Allocations of one pull, to the nearest whole one, plus one. Two more fail the test.
@@ -102,58 +89,11 @@ fn origin() -> Origin {
 }
 
 /// Serves `origin` as the program does, with one worker that counts into `counter`.
-struct House {
-    listener: Listener,
-    _workers: Workers,
-    _trigger: drain::Trigger,
-    _log: log::LogGuard,
-}
-
 async fn house(origin: &Origin, keys: &str, at: &Path, counter: &'static AtomicU64) -> House {
-    let text = format!(
-        "[[listen]]\naddress = \"127.0.0.1:0\"\n{keys}\n\
-         [cluster]\n[[cluster.node]]\nname = \"harbor-1\"\nurl = \"{}\"\n",
-        origin.url()
-    );
-    let metrics = app::metrics();
-    let config = config::parse(&text, &at.join("seawall.toml")).expect("a sound configuration");
-    let world = reload::build(config, None, &metrics).map_err(|problems| format!("{problems:?}"));
-    let world = world.expect("a world");
-    // In place of its probes: a node is believed to be well until one says otherwise.
-    for node in world.snapshot.cluster.members() {
-        node.standing.set_dialect(Dialect::Harbor2);
-    }
-    let log = log::open(log::Format::Json, std::io::sink()).unwrap();
-    let (trigger, watch) = drain::new();
-    let door = Arc::new(Door {
-        state: State::new(world.snapshot.clone()),
-        sinks: Arc::new(Sinks {
-            metrics,
-            access: log.access(),
-        }),
-        drain: watch,
-        permits: Arc::new(Semaphore::new(world.config.limits.connections)),
-    });
-    let workers = Workers::start(1).unwrap();
-    let crew = workers.crew().clone();
-    let worker = crew.handles().next().unwrap();
-    let (listen, tls) = (&world.config.listen[0], world.doors[0].as_ref());
-    let socket = listen::bind(listen.address).unwrap();
-    let policy = Policy::new(&world.config, listen, tls.map(|tls| tls.server.clone()));
-    let listener = {
-        let _here = worker.enter();
-        Listener::start(socket, crew.clone(), door, policy).unwrap()
-    };
-    worker
-        .spawn(async { COUNTER.set(Some(counter)) })
-        .await
-        .unwrap();
-    House {
-        listener,
-        _workers: workers,
-        _trigger: trigger,
-        _log: log,
-    }
+    let house = House::start(&[origin], keys, at);
+    let counting = async { COUNTER.set(Some(counter)) };
+    house.worker().spawn(counting).await.unwrap();
+    house
 }
 
 /// Pulls until everything that is made once was made, then counts.
@@ -192,7 +132,7 @@ async fn a_small_pull_costs_no_more_allocations_than_it_did() {
     let origin = origin();
     let directory = tempfile::tempdir().unwrap();
     let house = house(&origin, "", directory.path(), &COUNT).await;
-    let address = house.listener.address();
+    let address = house.address();
     let mut raw = Knock::with(address, directory.path())
         .plain()
         .await
@@ -218,7 +158,7 @@ async fn a_small_pull_over_http_2_costs_no_more_allocations_than_it_did() {
     let keys = "[[listen.certificate]]\nchain = \"door.pem\"\nkey = \"door-key.pem\"";
     let house = house(&origin, keys, directory.path(), &COUNT).await;
     let ca = directory.path().join("ca.pem");
-    let mut two = Two::with(Knock::with(house.listener.address(), &ca)).await;
+    let mut two = Two::with(Knock::with(house.address(), &ca)).await;
     let measured = measure(&COUNT, async || {
         let request = two
             .request("GET", &format!("/v2/library/app/blobs/{DIGEST}"))

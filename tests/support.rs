@@ -9,6 +9,7 @@ pub mod clients;
 pub mod cluster;
 pub mod door;
 pub mod harbor;
+pub mod house;
 pub mod image;
 pub mod origin;
 pub mod ports;
