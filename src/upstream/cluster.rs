@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::lease::{Failing, Lease};
-use super::standing::Lacking;
+use super::standing::{Lacking, Wish};
 use crate::balance::{self, Algorithm, Candidate, Turn};
 use crate::harbor::class::{Class, Lane};
 use crate::harbor::component::Components;
@@ -154,6 +154,10 @@ impl Cluster {
     }
 
     pub(super) fn blame(&self, backend: &Backend, lane: Lane, how: Failing) {
+        // What we cut off ourselves is no evidence, and a node that rests shall not use up the ejections of the others.
+        if backend.standing.wish() == Wish::Maintenance {
+            return;
+        }
         let ejected = |backend: &&Arc<Backend>| backend.standing.ejection.is_out(lane);
         let may = || {
             outlier::may_eject(

@@ -82,7 +82,7 @@ impl Ejection {
         true
     }
 
-    /// Lets every lane in again: probes found the node well after it was not.
+    /// Lets every lane in again: probes found the node well after it was not, or the operator says that it may serve.
     pub fn pardon(&self) {
         for seat in &self.seats {
             let mut outlier = seat.outlier.lock().unwrap_or_else(PoisonError::into_inner);

@@ -145,9 +145,12 @@ impl Standing {
         }
     }
 
-    /// Records what the operator wants of it.
+    /// Records what the operator wants of it. What traffic held against it is forgotten once it may serve again.
     pub fn set_wish(&self, wish: Wish) {
-        self.wish.store(wish as u8, Ordering::Relaxed);
+        let before = self.wish.swap(wish as u8, Ordering::Relaxed);
+        if wish == Wish::Ready && before != wish as u8 {
+            self.ejection.pardon();
+        }
     }
 
     /// The dialect that probes found, if any.
@@ -327,6 +330,22 @@ mod tests {
         let gone = verdict(Components::EMPTY, Components::ALL, false);
         standing.learn(&gone, 1, 1, NOTHING);
         assert_eq!(standing.down(), has);
+    }
+
+    #[test]
+    fn an_ejection_ends_when_the_operator_lets_the_node_serve_again() {
+        let minute = Duration::from_secs(60);
+        let standing = Standing::new(&Outlier::new(1, minute, minute));
+        standing.set_wish(Wish::Maintenance);
+        assert!(standing.ejection.failed(Lane::Registry, || true));
+        standing.set_wish(Wish::Drain);
+        assert!(standing.ejection.is_out(Lane::Registry));
+        standing.set_wish(Wish::Ready);
+        assert!(!standing.ejection.is_out(Lane::Registry));
+        // Said again, it changes nothing.
+        assert!(standing.ejection.failed(Lane::Registry, || true));
+        standing.set_wish(Wish::Ready);
+        assert!(standing.ejection.is_out(Lane::Registry));
     }
 
     #[test]
