@@ -13,6 +13,7 @@ pub mod ejection;
 pub mod endpoint;
 pub mod exchange;
 pub mod lease;
+mod line;
 pub mod outgoing;
 pub mod pool;
 pub mod probe;

@@ -23,6 +23,7 @@ mod memory;
 mod nodes_come_and_go;
 mod real_clients;
 mod replay;
+mod severed;
 mod slow_push;
 mod stand_in;
 mod support;

@@ -69,14 +69,19 @@ pub async fn attempt(
     first_byte: Duration,
     now: Instant,
 ) -> Result<Answered, Missed> {
+    let cuts = endpoint.cuts();
     while let Some(connection) = endpoint
         .pool
         .take(shipment.careful, patience.node_idle, now)
     {
         match send(connection, shipment, first_byte).await {
             Ok(answered) => return Ok(answered),
-            // The node had closed it meanwhile: no fault of anybody's, and another connection may do.
-            Err(missed) if missed.again && missed.failing == Some(Failing::Broke) => {}
+            // The node had closed it meanwhile: no fault of anybody's, and another connection may do. When we closed it,
+            // only another node will.
+            Err(missed)
+                if missed.again
+                    && missed.failing == Some(Failing::Broke)
+                    && endpoint.cuts() == cuts => {}
             Err(missed) => return Err(missed),
         }
     }

@@ -130,6 +130,13 @@ impl Backend {
         }
     }
 
+    /// Ends every connection to the node, busy or idle, at once, as if the node had broken off: what runs there fails, or
+    /// goes to another node where it may be repeated. Says how many connections it ended; new ones may be opened.
+    pub fn sever(&self) -> usize {
+        let portal = self.portal.as_ref().map_or(0, Endpoint::sever);
+        self.core.sever() + portal
+    }
+
     /// Its state in one word of the status.
     pub fn state(&self) -> &'static str {
         let standing = &self.standing;

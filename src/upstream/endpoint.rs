@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
+use super::line::{Line, Lines};
 use super::pool::Pool;
 use crate::config::Url;
 
@@ -42,6 +43,8 @@ pub struct Endpoint {
     tls: Option<(TlsConnector, ServerName<'static>)>,
     /// Idle connections to it.
     pub pool: Pool,
+    /// Every open connection to it, whoever holds it.
+    lines: Arc<Lines>,
 }
 
 impl Endpoint {
@@ -64,6 +67,7 @@ impl Endpoint {
             authority,
             tls,
             pool: Pool::default(),
+            lines: Arc::default(),
         })
     }
 
@@ -88,6 +92,19 @@ impl Endpoint {
         }
     }
 
+    /// How often [`sever`](Self::sever) was called. When that changed, a request that lost its connection lost it by our
+    /// will and must not open another one here.
+    pub fn cuts(&self) -> u64 {
+        self.lines.cuts()
+    }
+
+    /// Ends every connection to it, as if the node had broken off. Says how many.
+    pub fn sever(&self) -> usize {
+        let severed = self.lines.sever();
+        self.pool.clear();
+        severed
+    }
+
     async fn open(&self) -> Result<Connection, ConnectError> {
         let stream = self.dial().await?;
         match &self.tls {
@@ -102,7 +119,8 @@ impl Endpoint {
     }
 
     /// Tries every address that the name stands for, in the resolver's order.
-    async fn dial(&self) -> Result<TcpStream, ConnectError> {
+    async fn dial(&self) -> Result<Line, ConnectError> {
+        let cuts = self.lines.cuts();
         let host = self.url.host.trim_matches(['[', ']']);
         let addresses: Vec<SocketAddr> = match host.parse() {
             Ok(ip) => vec![SocketAddr::new(ip, self.url.port)],
@@ -117,7 +135,8 @@ impl Endpoint {
                 Ok(stream) => {
                     let _ = stream.set_nodelay(true);
                     keep_alive(&stream);
-                    return Ok(stream);
+                    let refused = |error| ConnectError::Refused(self.url.authority(), error);
+                    return self.lines.add(stream, cuts).map_err(refused);
                 }
                 Err(error) => last = error,
             }
@@ -143,4 +162,140 @@ where
 {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     Ok(Connection::new(sender, connection.with_upgrades()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::future::poll_fn;
+
+    use http::Request;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::upstream::outgoing::Outgoing;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A node that says `answer` to whatever it hears, and an endpoint there.
+    async fn node(scheme: &str, answer: &'static str) -> Endpoint {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut heard = [0; 4096];
+                    while stream.read(&mut heard).await.is_ok_and(|count| count > 0) {
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                });
+            }
+        });
+        let tls = crate::tls::client::config(None, None).unwrap();
+        Endpoint::new(url.parse().unwrap(), tls).unwrap()
+    }
+
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+    fn request() -> Request<Outgoing> {
+        Request::new(Outgoing::Empty)
+    }
+
+    async fn ask(connection: &mut Connection) -> Option<u16> {
+        let answer = connection.answer(request(), LIMIT, || None).await;
+        answer.ok().map(|answer| answer.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_answer_hears_of_the_cut_at_once() {
+        let node = node("http", "").await;
+        let mut connection = node.connect(LIMIT).await.unwrap();
+        let cut = async {
+            tokio::task::yield_now().await;
+            node.sever()
+        };
+        let waited = connection.answer(request(), LIMIT, || None);
+        let (answer, severed) = tokio::join!(waited, cut);
+        // Neither an answer nor the end of the time.
+        assert!(answer.unwrap_err().is_some());
+        assert_eq!(severed, 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_a_length_does_not_pass_for_whole_when_it_is_cut() {
+        let node = node("http", "HTTP/1.1 200 OK\r\n\r\nhalf").await;
+        let mut connection = node.connect(LIMIT).await.unwrap();
+        let answer = connection.answer(request(), LIMIT, || None).await;
+        let mut body = answer.ok().unwrap().into_body();
+        let first = poll_fn(|cx| connection.poll_frame(&mut body, cx)).await;
+        assert_eq!(first.unwrap().unwrap().into_data().unwrap(), "half");
+        let more = poll_fn(|cx| connection.poll_frame(&mut body, cx));
+        let cut = async { node.sever() };
+        let (more, _) = tokio::join!(more, cut);
+        assert!(more.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_moves_by_itself_is_cut_too() {
+        let node = node("http", "").await;
+        let mut sender = node.connect(LIMIT).await.unwrap().set_free();
+        let cut = async {
+            tokio::task::yield_now().await;
+            node.sever()
+        };
+        let (answer, _) = tokio::join!(sender.send_request(request()), cut);
+        assert!(answer.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_greets_a_silent_node_by_tls_hears_of_the_cut() {
+        let node = node("https", "").await;
+        let cut = async {
+            while node.lines.len() == 0 {
+                tokio::task::yield_now().await;
+            }
+            node.sever()
+        };
+        let (connected, _) = tokio::join!(node.connect(LIMIT), cut);
+        assert!(matches!(connected, Err(ConnectError::Tls(..))));
+    }
+
+    #[tokio::test]
+    async fn idle_connections_leave_the_pool_at_the_cut_and_new_ones_work() {
+        let node = node("http", OK).await;
+        for _ in 0..2 {
+            let mut connection = node.connect(LIMIT).await.unwrap();
+            assert_eq!(ask(&mut connection).await, Some(200));
+            node.pool.give(connection);
+        }
+        assert_eq!((node.lines.len(), node.sever()), (2, 2));
+        assert_eq!(node.lines.len(), 0);
+        let now = std::time::Instant::now();
+        assert!(node.pool.take(false, LIMIT, now).is_none());
+        let mut connection = node.connect(LIMIT).await.unwrap();
+        assert_eq!(ask(&mut connection).await, Some(200));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_comes_back_after_the_cut_is_not_taken_again() {
+        let node = node("http", OK).await;
+        let mut connection = node.connect(LIMIT).await.unwrap();
+        assert_eq!(ask(&mut connection).await, Some(200));
+        node.sever();
+        node.pool.give(connection);
+        let now = std::time::Instant::now();
+        assert!(node.pool.take(false, LIMIT, now).is_none());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_connections_that_were_closed() {
+        let node = node("http", OK).await;
+        for _ in 0..1000 {
+            let mut connection = node.connect(LIMIT).await.unwrap();
+            assert_eq!(ask(&mut connection).await, Some(200));
+            assert_eq!(node.lines.len(), 1);
+        }
+        assert_eq!(node.lines.len(), 0);
+    }
 }
