@@ -2,7 +2,7 @@
 //! cannot be decoded makes a healthy node answer 503, and one that names another key may overwrite it. So only what
 //! a Harbor would have issued is passed on.
 
-use http::header::COOKIE;
+use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
 /// Whether Harbor keeps its session in a cookie of that name: `sid` since 1.7, `beegosessionID` before.
@@ -51,6 +51,45 @@ fn is_sound(crumb: impl AsRef<[u8]>) -> bool {
 /// Sixteen random bytes in lower-case hexadecimal: the only form that any Harbor issues.
 fn is_issued(value: &[u8]) -> bool {
     value.len() == 32 && value.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The id of the session that a request names, if it has the form that Harbor gives out. The first one counts, as it
+/// does for Harbor.
+pub fn named(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(COOKIE).iter();
+    let mut found = lines.flat_map(crumbs).filter_map(session_of);
+    found.next()
+}
+
+/// The value of a crumb or `Set-Cookie` pair that holds a session, as long as it is one that a Harbor issued.
+fn session_of(pair: &[u8]) -> Option<&str> {
+    let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
+    (is_session_cookie(name.trim()) && is_issued(value.as_bytes())).then_some(value)
+}
+
+/// What an answer does to the session of whoever asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// It goes on as it is, if there is one.
+    None,
+    /// From here on it has this id.
+    Issued(&'a str),
+    /// It is over.
+    Ended,
+}
+
+/// What `headers` of an answer do to the session. Where several lines speak of it, the last one counts, as it does for
+/// browsers: logging out without a session sets one and ends it.
+pub fn change(headers: &HeaderMap) -> Change<'_> {
+    let mut change = Change::None;
+    for line in headers.get_all(SET_COOKIE) {
+        let pair = crumbs(line).next().unwrap_or_default();
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        if std::str::from_utf8(name.trim_ascii()).is_ok_and(is_session_cookie) {
+            change = session_of(pair).map_or(Change::Ended, Change::Issued);
+        }
+    }
+    change
 }
 
 /// Whether a `Set-Cookie` line is one of Harbor's own: its session, or the partner of its session against forgery.
@@ -139,6 +178,41 @@ mod tests {
             cleaned(&["sid =bad; sid=", &format!("sid={SID}")]).unwrap(),
             [format!("sid={SID}")]
         );
+    }
+
+    #[test]
+    fn a_request_names_its_session_by_a_sound_cookie() {
+        let named = |line: &str| {
+            let headers = HeaderMap::from_iter([(COOKIE, line.parse().unwrap())]);
+            super::named(&headers).map(str::to_owned)
+        };
+        assert_eq!(named(&format!("a=b; sid={SID}")).as_deref(), Some(SID));
+        assert_eq!(
+            named(&format!("beegosessionID={SID}")).as_deref(),
+            Some(SID)
+        );
+        assert_eq!(named("sid=0123; xsid=1"), None);
+        assert_eq!(named(&format!("xsid={SID}")), None);
+    }
+
+    #[test]
+    fn the_last_line_of_an_answer_decides_about_the_session() {
+        let change = |lines: &[&str]| {
+            let lines = lines.iter().map(|line| (SET_COOKIE, line.parse().unwrap()));
+            let headers = HeaderMap::from_iter(lines);
+            match super::change(&headers) {
+                Change::None => "none",
+                Change::Issued(id) if id == SID => "issued",
+                Change::Issued(_) => "?",
+                Change::Ended => "ended",
+            }
+        };
+        let issued = format!("sid={SID}; Path=/; HttpOnly");
+        let ended = "sid=; Path=/; Max-Age=0";
+        assert_eq!(change(&[]), "none");
+        assert_eq!(change(&["_xsrf=a; Path=/"]), "none");
+        assert_eq!(change(&[&issued, "_gorilla_csrf=x"]), "issued");
+        assert_eq!(change(&[&issued, ended]), "ended");
     }
 
     #[test]
