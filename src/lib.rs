@@ -13,9 +13,9 @@
 //! | 5 | [`front`]: what happens to every request before and after it is proxied |
 //! | 4 | [`proxy`]: one request to one node and back · [`reload`]: a new world, or why not |
 //! | 3 | [`state`]: what a request reads, once |
-//! | 2 | [`placement`]: which nodes may take a request |
+//! | 2 | [`placement`]: which nodes may take a request, and what ties it to one |
 //! | 1 | [`upstream`]: nodes, their connections, their health |
-//! | 0 | [`net`], [`tls`]: sockets and certificates |
+//! | 0 | [`net`], [`tls`]: sockets and certificates · [`session`]: what sticks to a node, in memory and in Redis |
 //! | -1 | [`config`]: what the operator wrote |
 //! | -2 | [`telemetry`], [`lifecycle`], [`message`], [`harbor`], [`balance`], [`health`] |
 //!
@@ -24,8 +24,8 @@
 //! *node*: one Harbor behind the door · *cluster*: the nodes that form one registry · *component*: a part of a
 //! node that Harbor reports on · *topology*: how nodes hold data · *class*: what a request is, from its method
 //! and path · *lease*: a chosen node plus one unit of its capacity · *snapshot*: what a request reads of the
-//! configuration, once · *drain*: take no new work, let running work finish · *probe*, *outlier*: active and
-//! passive health evidence.
+//! configuration, once · *affinity*: a reason to prefer a node · *drain*: take no new work, let running work finish ·
+//! *probe*, *outlier*: active and passive health evidence.
 
 pub mod admin;
 pub mod app;
@@ -42,6 +42,7 @@ pub mod net;
 pub mod placement;
 pub mod proxy;
 pub mod reload;
+pub mod session;
 pub mod state;
 pub mod telemetry;
 pub mod tls;

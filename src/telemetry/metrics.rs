@@ -7,9 +7,11 @@
 mod histogram;
 mod node;
 mod scrape;
+mod session;
 mod tally;
 
 pub use node::NodeMetrics;
+pub use session::SessionMetrics;
 
 use super::log::Drops;
 use histogram::Histogram;
@@ -38,6 +40,7 @@ struct Counts {
     nodes: RwLock<BTreeMap<String, Arc<NodeMetrics>>>,
     listeners: Mutex<BTreeMap<String, Gauge>>,
     certificates: Mutex<Vec<(String, SystemTime)>>,
+    sessions: Arc<SessionMetrics>,
     attempts: Tally,
     reloads: Tally,
     handshakes: Tally,
@@ -64,6 +67,7 @@ impl Metrics {
             nodes: RwLock::default(),
             listeners: Mutex::default(),
             certificates: Mutex::default(),
+            sessions: Arc::default(),
             attempts: Tally::default(),
             reloads: Tally::default(),
             handshakes: Tally::default(),
@@ -132,6 +136,11 @@ impl Metrics {
             counts.bytes_in.fetch_add(received, Relaxed);
             counts.bytes_out.fetch_add(sent, Relaxed);
         }
+    }
+
+    /// The numbers of what sticks to nodes.
+    pub fn sessions(&self) -> Arc<SessionMetrics> {
+        self.counts.sessions.clone()
     }
 
     /// Counts one attempt at a node in `attempts_total`.
@@ -291,6 +300,12 @@ mod tests {
             "node_in_flight",
             "node_ejections",
             "attempts",
+            "affinity",
+            "session_entries",
+            "session_store_up",
+            "session_store_seconds",
+            "session_values_damaged",
+            "session_writes_dropped",
             "config_reloads",
             "tls_handshakes",
             "certificate_expiry_seconds",

@@ -3,22 +3,52 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Upper bounds in seconds: from a cached manifest to the 900 s that Harbor may think about a request.
-const BOUNDS: [f64; 16] = [
+/// Upper bounds in seconds.
+type Bounds = [f64; 16];
+
+/// From a cached manifest to the 900 s that Harbor may think about a request.
+const REQUESTS: Bounds = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0,
 ];
 
-#[derive(Debug, Default)]
+/// From a Redis on the same machine to one that nobody waits for.
+const STORE: Bounds = [
+    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+    10.0,
+];
+
+#[derive(Debug)]
 pub(super) struct Histogram {
-    within: [AtomicU64; BOUNDS.len()],
+    bounds: &'static Bounds,
+    within: [AtomicU64; REQUESTS.len()],
     above: AtomicU64,
     micros: AtomicU64,
 }
 
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::with(&REQUESTS)
+    }
+}
+
 impl Histogram {
+    fn with(bounds: &'static Bounds) -> Self {
+        Histogram {
+            bounds,
+            within: Default::default(),
+            above: AtomicU64::new(0),
+            micros: AtomicU64::new(0),
+        }
+    }
+
+    /// For the answers of a session store.
+    pub(super) fn of_store() -> Self {
+        Self::with(&STORE)
+    }
+
     pub(super) fn record(&self, took: Duration) {
         let seconds = took.as_secs_f64();
-        let place = BOUNDS.partition_point(|bound| *bound < seconds);
+        let place = self.bounds.partition_point(|bound| *bound < seconds);
         self.within
             .get(place)
             .unwrap_or(&self.above)
@@ -28,8 +58,10 @@ impl Histogram {
 
     /// What was recorded, or nothing when nothing was.
     pub(super) fn read(&self) -> Option<Reading> {
-        let buckets: Vec<(f64, u64)> = BOUNDS
-            .into_iter()
+        let buckets: Vec<(f64, u64)> = self
+            .bounds
+            .iter()
+            .copied()
             .chain([f64::INFINITY])
             .zip(self.within.iter().chain([&self.above]))
             .map(|(bound, count)| (bound, count.load(Relaxed)))

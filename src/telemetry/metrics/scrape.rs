@@ -5,7 +5,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use std::fmt::Error;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
@@ -18,6 +18,7 @@ impl Collector for Scrape {
         requests(counts, &mut out)?;
         traffic(counts, &mut out)?;
         nodes(counts, &mut out)?;
+        sessions(counts, &mut out)?;
         door(counts, &mut out)
     }
 }
@@ -128,6 +129,61 @@ fn nodes(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> 
     Ok(())
 }
 
+fn sessions(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let sessions = &counts.sessions;
+    let mut family = counter(
+        out,
+        "affinity",
+        "Requests that may stick, by what came of it",
+    )?;
+    for (kind, tally, _) in sessions.by_kind() {
+        for (outcome, count) in tally.read() {
+            add(&mut family, &[("kind", kind), ("outcome", outcome)], count)?;
+        }
+    }
+    let mut family = gauge(out, "session_entries", "Sessions in this door's memory")?;
+    for (kind, _, entries) in sessions.by_kind() {
+        set(&mut family, &[("kind", kind)], entries.get())?;
+    }
+    gauge(
+        out,
+        "session_store_up",
+        "Whether requests ask the session store",
+    )?
+    .encode_gauge(&sessions.up.get())?;
+    let mut family = out.encode_descriptor(
+        "session_store_seconds",
+        "How long requests waited for the session store",
+        None,
+        MetricType::Histogram,
+    )?;
+    if let Some(read) = sessions.seconds.read() {
+        family.encode_histogram::<NoLabelSet>(read.sum, read.count, &read.buckets, None)?;
+    }
+    plain(
+        out,
+        "session_values_damaged",
+        "Values in the session store that no door wrote",
+        &sessions.damaged,
+    )?;
+    plain(
+        out,
+        "session_writes_dropped",
+        "Writes to the session store that found no room",
+        &sessions.dropped,
+    )
+}
+
+/// A counter without labels.
+fn plain(
+    out: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    count: &AtomicU64,
+) -> Result<(), Error> {
+    counter(out, name, help)?.encode_counter::<NoLabelSet, u64, f64>(&count.load(Relaxed), None)
+}
+
 fn door(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     tally(
         out,
@@ -182,12 +238,12 @@ fn door(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         "Log lines that nobody read in time",
     )?
     .encode_counter::<NoLabelSet, u64, f64>(&dropped, None)?;
-    counter(
+    plain(
         out,
         "retry_budget_exhausted",
         "Retries that the budget forbade",
-    )?
-    .encode_counter::<NoLabelSet, u64, f64>(&counts.budget_exhausted.load(Relaxed), None)?;
+        &counts.budget_exhausted,
+    )?;
     out.encode_descriptor("build", "The running version", None, MetricType::Info)?
         .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
 }
