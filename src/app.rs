@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -25,8 +26,11 @@ use crate::lifecycle::ready::Ready;
 use crate::lifecycle::signals::{Signal, Signals};
 use crate::lifecycle::workers::Workers;
 use crate::net::listen;
+use crate::placement::obey;
 use crate::proxy::finish::Sinks;
 use crate::reload::{self, DoorTls, World};
+use crate::session::doors::Report;
+use crate::session::upkeep;
 use crate::state::State;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
@@ -120,6 +124,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
         data,
         listeners: Vec::new(),
         probers: JoinSet::new(),
+        upkeep: JoinSet::new(),
         metrics,
         file,
     };
@@ -193,6 +198,8 @@ struct Process {
     data: Workers,
     listeners: Vec<(SocketAddr, Listener)>,
     probers: JoinSet<()>,
+    /// What keeps the session store; ends with the sessions that it belongs to.
+    upkeep: JoinSet<()>,
     metrics: Metrics,
     file: Option<PathBuf>,
 }
@@ -209,6 +216,7 @@ impl Process {
         let ready = Ready::new();
         self.open(sockets)?;
         self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
+        self.keep_sessions();
         let desk = Arc::new(Desk {
             door: self.door.clone(),
             data: self.data.crew().clone(),
@@ -236,10 +244,39 @@ impl Process {
                     Signal::Terminate => break,
                 },
                 Some(tell) = asked.recv() => drop(tell.send(self.reload())),
+                () = self.world.sessions.words().changed() => self.obey(),
                 _ = watch.tick() => self.watch_certificates(),
             }
         }
         self.drain(trigger, signals).await
+    }
+
+    /// Starts the upkeep of the current world's sessions; that of the last world's ends.
+    fn keep_sessions(&mut self) {
+        self.world.sessions.in_force();
+        let door = self.door.clone();
+        let report = move || {
+            let mut report = Report::default();
+            for backend in door.state.read().cluster.members() {
+                let name = backend.name.as_ref().to_owned();
+                let busy = backend.standing.in_flight.load(Ordering::Relaxed);
+                if busy > 0 {
+                    report.busy.insert(name.clone(), busy);
+                }
+                report.nodes.insert(name, backend.url());
+            }
+            report
+        };
+        self.upkeep = upkeep::start(&self.world.sessions, Arc::new(report));
+    }
+
+    /// Makes the nodes do what operators said, here or at another door.
+    fn obey(&self) {
+        let snapshot = self.world.snapshot.clone();
+        tokio::spawn(async move {
+            let grace = snapshot.patience.maintenance;
+            obey::obey(&snapshot.cluster, &snapshot.sessions, grace).await;
+        });
     }
 
     /// Starts the sockets that are new, with the policies of the current world.
@@ -328,8 +365,15 @@ impl Process {
         }) {
             self.metrics.forget(&gone.name);
         }
+        let same_sessions = Arc::ptr_eq(&self.world.sessions, &fresh.sessions);
         self.world = fresh;
+        self.weigh();
         self.door.state.publish(self.world.snapshot.clone());
+        if !same_sessions {
+            self.keep_sessions();
+        }
+        // A node whose address changed is new, and has heard nothing yet.
+        self.obey();
         self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
         self.listeners.retain(|(address, _)| {
             self.world
@@ -346,6 +390,23 @@ impl Process {
         self.open(sockets)
             .map_err(|error| vec![error.to_string()])?;
         Ok(changes)
+    }
+
+    /// Gives the nodes the weights of the current world. One that differs from the last is the operator's latest word, and
+    /// ends one that was said by command.
+    fn weigh(&self) {
+        for node in &self.world.config.cluster.node {
+            let members = self.world.snapshot.cluster.members();
+            let changed = members
+                .iter()
+                .find(|backend| *backend.name == *node.name)
+                .is_some_and(|backend| backend.configure_weight(node.weight));
+            if changed && self.world.sessions.words().of(&node.name).is_some() {
+                self.world
+                    .sessions
+                    .say(&node.name, |word| word.weight = None);
+            }
+        }
     }
 
     fn watch_certificates(&self) {

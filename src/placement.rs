@@ -1,7 +1,11 @@
 //! Topologies: which nodes may take a request, and what ties it to one of them.
 //!
 //! With `shared` storage every node may take everything; a repository's requests hash alike, so that the rendezvous
-//! algorithm keeps them together and all doors agree.
+//! algorithm keeps them together and all doors agree. [`affinity`] learns from answers what sticks to a node and finds
+//! it again; [`obey`] makes the nodes do what operators said, at whichever door.
+
+pub mod affinity;
+pub mod obey;
 
 use crate::balance;
 use crate::harbor::path::Target;

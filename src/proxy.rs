@@ -1,6 +1,6 @@
 //! One request to one node and back. This is the function to read first.
 //!
-//! snapshot → class → key → loop { lease → attempt → (again) } → answer. Everything before it (judging the request,
+//! snapshot → class → affinity → loop { lease → attempt → (again) } → answer. Everything before it (judging the request,
 //! admission, the access log) is `front`'s; everything after it happens as the answer's body is read.
 
 pub mod attempt;
@@ -20,6 +20,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::harbor::class::{Class, Repeat};
 use crate::harbor::health;
+use crate::placement::affinity::{self, Bond, Lesson, Tie};
 use crate::state::snapshot::Snapshot;
 use crate::upstream::cluster::Tried;
 use crate::upstream::connection::Connection;
@@ -60,11 +61,17 @@ pub async fn carry(
     let Errand {
         class,
         key,
+        tie,
         to_core,
         mut shipment,
         dress,
         mut upgrade,
     } = errand;
+    // Most requests are tied to nothing: only the others have room for what may have to be asked of the store.
+    let bond = match tie {
+        Tie::None => Bond::loose(key),
+        tie => Box::pin(affinity::recall(&snapshot.sessions, tie, key)).await,
+    };
     if class.repeat() == Repeat::Buffered {
         shipment.body = Outgoing::full(
             replay::whole(std::mem::replace(&mut shipment.body, Outgoing::Empty)).await?,
@@ -77,7 +84,7 @@ pub async fn carry(
     let mut last = Fault::NoNode;
     let mut now = Instant::now();
     snapshot.budget.deposit(now);
-    while let Some(lease) = snapshot.cluster.lease(class, key, tried, now) {
+    while let Some(lease) = snapshot.cluster.lease(class, bond.want, tried, now) {
         tried.add(lease.index());
         record.attempts += 1;
         record.node = Some(lease.backend().clone());
@@ -109,6 +116,17 @@ pub async fn carry(
                 if !fails(class, &answer) {
                     record.metrics().attempt("answered");
                     answer.lease.went_well();
+                    if tie != Tie::None {
+                        let lesson = Lesson {
+                            class,
+                            from_core: to_core,
+                            status: answer.response.status(),
+                            headers: answer.response.headers(),
+                            node: answer.lease.backend(),
+                            client: record.client,
+                        };
+                        Box::pin(affinity::learn(&snapshot.sessions, &bond, lesson)).await;
+                    }
                     return Ok(deliver(answer, &dress, to_core, snapshot, &mut upgrade));
                 }
                 record.metrics().attempt("failing_answer");

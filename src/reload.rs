@@ -15,6 +15,7 @@ use crate::balance::{self, RetryBudget};
 use crate::config::{Certificate, Config, Listen, Node, Probe, Problem};
 use crate::harbor::dialect::Dialect;
 use crate::health::outlier::Outlier;
+use crate::session::Sessions;
 use crate::state::snapshot::{Patience, Public, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::certs::LiveCertificates;
@@ -30,6 +31,8 @@ pub struct World {
     pub config: Config,
     /// What requests read of it.
     pub snapshot: Arc<Snapshot>,
+    /// What sticks to its nodes.
+    pub sessions: Arc<Sessions>,
     /// How its nodes are probed.
     pub plan: Plan,
     /// TLS of each listener, in the order of the configuration.
@@ -69,7 +72,6 @@ pub fn build(
     let mut members = Vec::new();
     for node in &config.cluster.node {
         if let Some(backend) = backend(&config, node, before, metrics, &outlier, &mut problems) {
-            backend.set_weight(node.weight);
             if !same_outlier {
                 backend.standing.ejection.adopt(&outlier);
             }
@@ -77,14 +79,19 @@ pub fn build(
         }
     }
     let public = public(&config);
+    let sessions = sessions(&config, before, metrics, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
+    let Some(sessions) = sessions else {
+        return Err(problems);
+    };
     let plan = plan(&config, public.as_ref(), before);
-    let snapshot = Arc::new(snapshot(&config, members, public, before));
+    let snapshot = Arc::new(snapshot(&config, members, sessions.clone(), public, before));
     Ok(World {
         config,
         snapshot,
+        sessions,
         plan,
         doors,
     })
@@ -249,6 +256,30 @@ fn public(config: &Config) -> Option<Public> {
     })
 }
 
+/// The same sessions where nothing about them changed; else new ones that remember what the old ones did.
+fn sessions(
+    config: &Config,
+    before: Option<&World>,
+    metrics: &Metrics,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Sessions>> {
+    let known = before.filter(|world| {
+        world.config.sessions == config.sessions && world.config.affinity == config.affinity
+    });
+    if let Some(world) = known {
+        return Some(world.sessions.clone());
+    }
+    let old = before.map(|world| &*world.sessions);
+    match Sessions::new(&config.sessions, &config.affinity, old, metrics.sessions()) {
+        Ok(sessions) => Some(Arc::new(sessions)),
+        Err(what) => {
+            let fix = "put readable PEM files there, or remove the key";
+            problems.push(config.problem(config.sessions.at, "sessions", what, fix));
+            None
+        }
+    }
+}
+
 fn plan(config: &Config, public: Option<&Public>, before: Option<&World>) -> Plan {
     let account = config.cluster.account.as_ref().map(|account| {
         // The same account keeps its standing: one that was refused is not tried again because something else changed.
@@ -278,6 +309,7 @@ fn plan(config: &Config, public: Option<&Public>, before: Option<&World>) -> Pla
 fn snapshot(
     config: &Config,
     members: Vec<Arc<Backend>>,
+    sessions: Arc<Sessions>,
     public: Option<Public>,
     before: Option<&World>,
 ) -> Snapshot {
@@ -290,12 +322,14 @@ fn snapshot(
     let same_retry = before.filter(|world| world.config.retry == config.retry);
     Snapshot {
         cluster: Arc::new(Cluster::new(members, manner)),
+        sessions,
         public,
         patience: Patience {
             connect: timeouts.connect,
             first_byte: timeouts.first_byte,
             first_byte_other: timeouts.first_byte_other,
             stall: timeouts.stall,
+            maintenance: timeouts.maintenance,
             node_idle: timeouts.node_idle.min(Duration::from_secs(74)),
             pace: Pace {
                 idle: timeouts.body_idle,

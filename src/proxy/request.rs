@@ -14,7 +14,7 @@ use crate::harbor::path::Target;
 use crate::harbor::session;
 use crate::message::survey::Survey;
 use crate::message::{forwarded, hop, names};
-use crate::placement;
+use crate::placement::{self, affinity::Tie};
 use crate::state::snapshot::Snapshot;
 use crate::upstream::backend::Backend;
 use crate::upstream::outgoing::{Linger, Outgoing};
@@ -25,6 +25,8 @@ pub struct Errand {
     pub class: Class,
     /// What rendezvous hashes for it.
     pub key: Option<u64>,
+    /// What ties it to a node, as far as the request tells.
+    pub tie: Tie,
     /// Whether Harbor's nginx would send it to the core, else to the portal.
     pub to_core: bool,
     /// What is sent.
@@ -70,6 +72,7 @@ pub fn prepare(
     if found.cookie {
         clean_cookies(&mut headers);
     }
+    let tie = Tie::of(target, &headers, found.cookie, &snapshot.sessions);
     headers.insert(HOST, caller.authority.clone());
     let client = forwarded::write(&mut headers, found, caller.origin);
     let upgrade = upgrade.map(|(protocol, client)| {
@@ -101,6 +104,7 @@ pub fn prepare(
     let errand = Errand {
         class: target.class,
         key: placement::key(target),
+        tie,
         to_core: target.core,
         shipment,
         dress,

@@ -7,6 +7,7 @@ use http::HeaderValue;
 
 use crate::balance::RetryBudget;
 use crate::harbor::class::Lane;
+use crate::session::Sessions;
 use crate::upstream::cluster::Cluster;
 use crate::upstream::outgoing::Pace;
 
@@ -23,6 +24,8 @@ pub struct Patience {
     pub stall: Duration,
     /// How long a connection to a node may be idle and still be used.
     pub node_idle: Duration,
+    /// For what is open on a node that goes into maintenance.
+    pub maintenance: Duration,
     /// For a client's body.
     pub pace: Pace,
 }
@@ -50,6 +53,8 @@ pub struct Public {
 pub struct Snapshot {
     /// The nodes.
     pub cluster: Arc<Cluster>,
+    /// What sticks to them.
+    pub sessions: Arc<Sessions>,
     /// The address that clients know, where the operator said it.
     pub public: Option<Public>,
     /// How long we wait for whom.

@@ -7,12 +7,13 @@ use std::time::Duration;
 use rustls::ClientConfig;
 
 use super::endpoint::Endpoint;
-use super::standing::{Standing, Wish};
+use super::standing::Standing;
 use crate::balance;
 use crate::config::{Endpoints, Node};
 use crate::harbor::class::Class;
 use crate::harbor::dialect::Dialect;
 use crate::health::outlier::Outlier;
+use crate::session::word::Wish;
 use crate::telemetry::metrics::NodeMetrics;
 
 /// TLS to a node, with a print of the files it was made of, so that a reload can tell whether they changed.
@@ -35,6 +36,7 @@ pub struct Backend {
     /// Its own counters.
     pub metrics: Arc<NodeMetrics>,
     weight: AtomicU32,
+    configured: AtomicU32,
     endpoints: Endpoints,
     core: Endpoint,
     portal: Option<Endpoint>,
@@ -68,6 +70,7 @@ impl Backend {
             standing: Standing::new(outlier),
             metrics,
             weight: AtomicU32::new(node.weight),
+            configured: AtomicU32::new(node.weight),
             endpoints: node.endpoints.clone(),
             core,
             portal,
@@ -88,6 +91,21 @@ impl Backend {
     /// Sets the weight; counts from the next request on.
     pub fn set_weight(&self, weight: u32) {
         self.weight.store(weight, Ordering::Relaxed);
+    }
+
+    /// The weight that its configuration gives it.
+    pub fn configured_weight(&self) -> u32 {
+        self.configured.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the weight of a new configuration. One that differs from the last is the operator's latest word;
+    /// true then.
+    pub fn configure_weight(&self, weight: u32) -> bool {
+        let changed = self.configured.swap(weight, Ordering::Relaxed) != weight;
+        if changed {
+            self.set_weight(weight);
+        }
+        changed
     }
 
     /// Whether Seawall speaks to the parts of this node itself and so does what Harbor's nginx would do.

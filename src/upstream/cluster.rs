@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::lease::{Failing, Lease};
-use super::standing::{Lacking, Wish};
+use super::standing::Lacking;
 use crate::balance::{self, Algorithm, Candidate, Turn};
 use crate::harbor::class::{Class, Lane};
 use crate::harbor::component::Components;
 use crate::health::outlier;
+use crate::session::word::Wish;
 
 /// Nodes that were tried for a request already, by their place in the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,26 @@ impl Tried {
     fn has(self, index: usize) -> bool {
         self.0 & (1 << (index as u32 & 127)) != 0
     }
+}
+
+/// What a request would like of the choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// What rendezvous hashes: all doors choose alike for it.
+    pub key: Option<u64>,
+    /// Whether the choice goes by `key` whatever the operator's algorithm is.
+    pub by_key: bool,
+    /// The node that it is tied to, by its seed.
+    pub tied: Option<Tied>,
+}
+
+/// A node that a request is tied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tied {
+    /// What began there shall be finished there, even while the node drains.
+    ToFinish(u64),
+    /// It is as good as any while it takes new work.
+    WhileFit(u64),
 }
 
 /// How far the choice had to stoop.
@@ -76,18 +97,29 @@ impl Cluster {
         &self.members
     }
 
-    /// Chooses a node for a request of `class` that was not `tried` yet; `key` is what rendezvous hashes.
+    /// Chooses a node for a request of `class` that was not `tried` yet, as it would `want`.
     ///
     /// `None` when no node is left that a request could be sent to at all.
     pub fn lease(
         self: &Arc<Self>,
         class: Class,
-        key: Option<u64>,
+        want: Want,
         tried: Tried,
         now: Instant,
     ) -> Option<Lease> {
+        if let Some(tied) = want.tied
+            && let Some(index) = self.tied(class, tied)
+            && !tried.has(index)
+        {
+            return self.take(index, class);
+        }
         let tier = self.tier(class)?;
-        let by_latency = self.manner.balance == Algorithm::Ewma;
+        let algorithm = match want.by_key {
+            true => Algorithm::Rendezvous,
+            false => self.manner.balance,
+        };
+        let by_latency = algorithm == Algorithm::Ewma;
+        let by_key = algorithm == Algorithm::Rendezvous;
         let candidates = self
             .members
             .iter()
@@ -95,8 +127,12 @@ impl Cluster {
             .filter(|(index, backend)| !tried.has(*index) && fits(backend, class, tier))
             .map(|(index, backend)| Candidate {
                 index,
+                // Doors that saw a node come back at different moments must still agree.
                 weight: backend.weight() as f32
-                    * backend.standing.share(self.manner.slow_start, now),
+                    * match by_key {
+                        true => 1.0,
+                        false => backend.standing.share(self.manner.slow_start, now),
+                    },
                 in_flight: backend.standing.in_flight.load(Ordering::Relaxed),
                 latency: if by_latency {
                     backend.standing.latency.value(now)
@@ -110,10 +146,29 @@ impl Cluster {
             known.clear();
             known.extend(candidates);
             let candidates = known.iter().copied();
-            balance::choose(self.manner.balance, candidates, key, &self.turn, rng)
+            balance::choose(algorithm, candidates, want.key, &self.turn, rng)
         })?;
+        self.take(index, class)
+    }
+
+    fn take(self: &Arc<Self>, index: usize, class: Class) -> Option<Lease> {
         let backend = self.members.get(index)?.clone();
         Some(Lease::new(backend, self.clone(), index, class))
+    }
+
+    /// The place of the node that a request is tied to, as long as it can be sent there.
+    fn tied(&self, class: Class, tied: Tied) -> Option<usize> {
+        let (Tied::ToFinish(seed) | Tied::WhileFit(seed)) = tied;
+        let index = self
+            .members
+            .iter()
+            .position(|backend| backend.seed == seed)?;
+        let backend = self.members.get(index)?;
+        let can = match tied {
+            Tied::ToFinish(_) => backend.standing.finishes(class),
+            Tied::WhileFit(_) => fits(backend, class, Tier::Fit),
+        };
+        can.then_some(index)
     }
 
     /// Whether a request of `class` would be sent to a node now.

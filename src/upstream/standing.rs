@@ -19,17 +19,7 @@ use crate::harbor::health::Verdict;
 use crate::health::outlier::Outlier;
 use crate::health::slow_start;
 use crate::health::threshold::Threshold;
-
-/// What the operator wants of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Serve.
-    Ready,
-    /// Take no new work.
-    Drain,
-    /// Take no work and count for nothing.
-    Maintenance,
-}
+use crate::session::word::Wish;
 
 /// A component as the status shows it.
 #[derive(Clone, Debug)]
@@ -72,6 +62,8 @@ pub struct Standing {
     reachable: AtomicBool,
     probed: AtomicBool,
     wish: AtomicU8,
+    /// The time of what was open when maintenance began is over.
+    closed: AtomicBool,
     dialect: AtomicU8,
     /// Milliseconds at which the node last came (back) into service; 0 before that.
     serving_since: AtomicU64,
@@ -94,6 +86,7 @@ impl Standing {
             reachable: AtomicBool::new(true),
             probed: AtomicBool::new(false),
             wish: AtomicU8::new(0),
+            closed: AtomicBool::new(false),
             dialect: AtomicU8::new(0),
             serving_since: AtomicU64::new(0),
             ejection: Ejection::new(outlier),
@@ -119,6 +112,18 @@ impl Standing {
     /// Whether it may take new work at all: it accepts connections and nobody asked it to rest.
     pub fn accepts(&self) -> bool {
         self.reachable.load(Ordering::Relaxed) && self.wish() == Wish::Ready
+    }
+
+    /// Whether what began there may be finished there: the operator's drain does not send it away, nor does maintenance
+    /// until its time is over.
+    pub fn finishes(&self, class: Class) -> bool {
+        let open = self.wish() != Wish::Maintenance || !self.closed.load(Ordering::Relaxed);
+        open && self.reachable() && !self.down().intersects(class.needs())
+    }
+
+    /// Says that what is open there has had its time: nothing is finished there any more. Ends with another wish.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Whether the last probe could connect.
@@ -150,6 +155,9 @@ impl Standing {
         let before = self.wish.swap(wish as u8, Ordering::Relaxed);
         if wish == Wish::Ready && before != wish as u8 {
             self.ejection.pardon();
+        }
+        if wish != Wish::Maintenance {
+            self.closed.store(false, Ordering::Relaxed);
         }
     }
 
