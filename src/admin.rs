@@ -4,7 +4,9 @@
 
 pub mod api;
 pub mod auth;
+pub mod nodes;
 pub mod serve;
+pub mod sessions;
 
 use std::sync::Arc;
 

@@ -6,7 +6,9 @@ mod check;
 mod node;
 mod reload;
 mod run;
+mod sessions;
 mod status;
+mod table;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ enum Command {
     Reload(reload::Reload),
     /// Show the nodes of a running Seawall and their components
     Status(status::Status),
+    /// Show what sticks to which node, or forget it
+    Sessions(sessions::Sessions),
     /// Operate one node of a running Seawall
     Node(node::Node),
     /// Load a registry with whole pulls or pushes and say how it did
@@ -54,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.execute(),
         Command::Reload(reload) => reload.execute(),
         Command::Status(status) => status.execute(),
+        Command::Sessions(sessions) => sessions.execute(),
         Command::Node(node) => node.execute(),
         Command::Bench(bench) => bench.execute(),
     })

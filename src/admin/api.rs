@@ -1,7 +1,7 @@
 //! The admin API: what may be asked, and the answers.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -11,15 +11,15 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Desk, auth};
-use crate::harbor::class::{Class, Lane};
-use crate::upstream::backend::Backend;
-use crate::upstream::standing::Wish;
+use super::{Desk, auth, nodes, sessions};
+use crate::harbor::class::Class;
+use crate::session::key::Kind;
+use crate::session::word::Wish;
 
 /// How long the data runtime may take to say that it is well.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// What may be asked.
 enum Question<'a> {
@@ -32,10 +32,14 @@ enum Question<'a> {
     /// What the operator wants of a node.
     Wish(&'a str, Wish),
     Weight(&'a str),
+    /// What sticks, to this node or to any.
+    Sessions(Option<&'a str>),
+    /// Forget what sticks to this node.
+    Forget(Option<&'a str>),
 }
 
 impl<'a> Question<'a> {
-    fn read(path: &'a str) -> Option<Self> {
+    fn read(method: &Method, path: &'a str, query: Option<&'a str>) -> Option<Self> {
         Some(match path {
             "/healthz" => Question::Healthz,
             "/readyz" => Question::Readyz,
@@ -43,6 +47,8 @@ impl<'a> Question<'a> {
             "/api/v1/status" => Question::Status,
             "/api/v1/nodes" => Question::Nodes,
             "/api/v1/reload" => Question::Reload,
+            "/api/v1/sessions" if *method == Method::DELETE => Question::Forget(of_node(query)),
+            "/api/v1/sessions" => Question::Sessions(of_node(query)),
             _ => {
                 let (name, act) = path.strip_prefix("/api/v1/nodes/")?.split_once('/')?;
                 match act {
@@ -60,6 +66,7 @@ impl<'a> Question<'a> {
         match self {
             Question::Reload | Question::Wish(..) => Method::POST,
             Question::Weight(_) => Method::PUT,
+            Question::Forget(_) => Method::DELETE,
             _ => Method::GET,
         }
     }
@@ -73,7 +80,7 @@ impl<'a> Question<'a> {
 /// Answers one request.
 pub async fn answer(desk: &Arc<Desk>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
-    let question = Question::read(head.uri.path());
+    let question = Question::read(&head.method, head.uri.path(), head.uri.query());
     let open = question.as_ref().is_some_and(Question::is_open);
     if !open && !auth::may(&head.headers, &head.method, desk.token.as_deref()) {
         return error(
@@ -107,41 +114,31 @@ pub async fn answer(desk: &Arc<Desk>, request: Request<Incoming>) -> Answer {
         Question::Readyz => readyz(desk).await,
         Question::Metrics => metrics(desk),
         Question::Status => json_answer(StatusCode::OK, &status(desk).await),
-        Question::Nodes => json_answer(StatusCode::OK, &nodes(desk)),
+        Question::Nodes => json_answer(StatusCode::OK, &nodes::all(desk).await),
         Question::Reload => reload(desk).await,
-        Question::Wish(name, wish) => operate(desk, name, |backend| {
-            backend.standing.set_wish(wish);
-            tracing::info!(node = %backend.name, ?wish, "an operator's wish");
-        }),
+        Question::Wish(name, wish) => nodes::operate(desk, name, |word| word.wish = wish).await,
         Question::Weight(name) => match weight(body).await {
-            Some(weight) => operate(desk, name, |backend| {
-                backend.set_weight(weight);
-                tracing::info!(node = %backend.name, weight, "an operator's weight, until the next reload");
-            }),
+            Some(weight) => nodes::operate(desk, name, |word| word.weight = Some(weight)).await,
             None => error(
                 StatusCode::BAD_REQUEST,
                 "BAD_REQUEST",
                 "send {\"weight\": N} with N from 0 to 1000",
             ),
         },
+        Question::Sessions(node) => sessions::list(desk, node).await,
+        Question::Forget(Some(node)) => sessions::forget(desk, node).await,
+        Question::Forget(None) => error(
+            StatusCode::BAD_REQUEST,
+            "BAD_REQUEST",
+            "name the node: /api/v1/sessions?node=NAME",
+        ),
     }
 }
 
-/// Does something to one node and answers with what became of it.
-fn operate(desk: &Desk, name: &str, act: impl FnOnce(&Backend)) -> Answer {
-    let snapshot = desk.door.state.read();
-    match snapshot
-        .cluster
-        .members()
-        .iter()
-        .find(|backend| *backend.name == *name)
-    {
-        Some(backend) => {
-            act(backend);
-            json_answer(StatusCode::OK, &node(backend))
-        }
-        None => error(StatusCode::NOT_FOUND, "NOT_FOUND", "no node has this name"),
-    }
+/// The value of `node` in a query. Names of nodes need no escapes.
+fn of_node(query: Option<&str>) -> Option<&str> {
+    let mut pairs = query?.split('&');
+    pairs.find_map(|pair| pair.strip_prefix("node="))
 }
 
 async fn weight(body: Incoming) -> Option<u32> {
@@ -217,6 +214,12 @@ fn metrics(desk: &Desk) -> Answer {
             .load(std::sync::atomic::Ordering::Relaxed);
         backend.metrics.in_flight.set(i64::from(in_flight));
     }
+    let sessions = desk.door.state.read().sessions.clone();
+    for kind in Kind::ALL {
+        if let Some(gauge) = sessions.metrics().entries.get(kind.index()) {
+            gauge.set(i64::try_from(sessions.count(kind)).unwrap_or(i64::MAX));
+        }
+    }
     let mut answer = Response::new(Full::from(desk.door.sinks.metrics.encode()));
     let kind =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -232,63 +235,8 @@ async fn status(desk: &Desk) -> Value {
         "degraded": fitness.degraded,
         "reasons": fitness.reasons,
         "draining": desk.door.drain.draining(),
-        "nodes": nodes(desk),
-    })
-}
-
-fn nodes(desk: &Desk) -> Value {
-    desk.door
-        .state
-        .read()
-        .cluster
-        .members()
-        .iter()
-        .map(|backend| node(backend))
-        .collect()
-}
-
-fn node(backend: &Backend) -> Value {
-    let standing = &backend.standing;
-    let serves = |class: Class, lane| standing.serves(class) && !standing.ejection.is_out(lane);
-    let components: serde_json::Map<String, Value> = standing
-        .components()
-        .into_iter()
-        .map(|(component, shown)| {
-            let word = match shown.up {
-                Some(true) => "healthy",
-                Some(false) => "unhealthy",
-                None => "unknown",
-            };
-            let since = shown
-                .since
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs();
-            let mut value = json!({"status": word, "since": since});
-            if !shown.reason.is_empty()
-                && let Some(fields) = value.as_object_mut()
-            {
-                fields.insert("reason".to_owned(), shown.reason.into());
-            }
-            (component.name().to_owned(), value)
-        })
-        .collect();
-    json!({
-        "name": &*backend.name,
-        "url": backend.url(),
-        "state": backend.state(),
-        "weight": backend.weight(),
-        "in_flight": standing.in_flight.load(std::sync::atomic::Ordering::Relaxed),
-        "sessions": 0,
-        "uploads": 0,
-        "components": components,
-        "serves": {
-            "registry": serves(Class::ManifestRead, Lane::Registry),
-            "api": serves(Class::ApiRead, Lane::Api),
-            "ui": serves(Class::UiAsset, Lane::Ui),
-        },
-        "dialect": standing.dialect().map(|dialect| dialect.name()),
-        "version": standing.version(),
+        "nodes": nodes::all(desk).await,
+        "sessions": sessions::summary(desk),
     })
 }
 
@@ -318,14 +266,14 @@ async fn reload(desk: &Desk) -> Answer {
     }
 }
 
-fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
     json_answer(
         status,
         &json!({"errors": [{"code": code, "message": message}]}),
     )
 }
 
-fn json_answer(status: StatusCode, value: &Value) -> Answer {
+pub(super) fn json_answer(status: StatusCode, value: &Value) -> Answer {
     let mut answer = Response::new(Full::from(value.to_string()));
     *answer.status_mut() = status;
     answer

@@ -38,12 +38,15 @@ enum Act {
         /// The node
         name: String,
     },
-    /// Give it no work, and do not count it
+    /// Give it no work, and close what is still open after `timeouts.maintenance`
     Maintenance {
         /// The node
         name: String,
+        /// Return when its last request ended, or with 75 after this long
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        wait: Option<Duration>,
     },
-    /// Set its weight until the next reload
+    /// Set its weight, until the configuration gives it another
     Weight {
         /// The node
         name: String,
@@ -55,21 +58,9 @@ enum Act {
 impl Node {
     pub(super) fn execute(self) -> u8 {
         match self.act {
-            Act::Drain { name, wait } => {
-                let code = tell(&self.admin, Method::POST, &name, "drain", Bytes::new());
-                match wait {
-                    Some(limit) if code == OK => until_idle(&self.admin, &name, limit),
-                    _ => code,
-                }
-            }
+            Act::Drain { name, wait } => rest(&self.admin, &name, "drain", wait),
             Act::Ready { name } => tell(&self.admin, Method::POST, &name, "ready", Bytes::new()),
-            Act::Maintenance { name } => tell(
-                &self.admin,
-                Method::POST,
-                &name,
-                "maintenance",
-                Bytes::new(),
-            ),
+            Act::Maintenance { name, wait } => rest(&self.admin, &name, "maintenance", wait),
             Act::Weight { name, weight } => tell(
                 &self.admin,
                 Method::PUT,
@@ -78,6 +69,14 @@ impl Node {
                 format!("{{\"weight\":{weight}}}").into(),
             ),
         }
+    }
+}
+
+fn rest(admin: &Admin, name: &str, act: &str, wait: Option<Duration>) -> u8 {
+    let code = tell(admin, Method::POST, name, act, Bytes::new());
+    match wait {
+        Some(limit) if code == OK => until_idle(admin, name, limit),
+        _ => code,
     }
 }
 
@@ -106,8 +105,45 @@ fn tell(admin: &Admin, method: Method, name: &str, act: &str, body: Bytes) -> u8
     }
 }
 
+/// What still ties work to a node.
+#[derive(Default, PartialEq)]
+struct Left {
+    requests: u64,
+    elsewhere: u64,
+    uploads: u64,
+    sessions: u64,
+}
+
+impl Left {
+    fn of(node: &Value) -> Self {
+        let count = |key: &str| node.get(key).and_then(Value::as_u64).unwrap_or(0);
+        Left {
+            requests: count("in_flight"),
+            elsewhere: count("in_flight_elsewhere"),
+            uploads: count("uploads"),
+            sessions: count("sessions"),
+        }
+    }
+
+    /// Sessions of the pages go on at another node whenever their next request comes: nobody waits for them.
+    fn is_nothing(&self) -> bool {
+        self.requests + self.elsewhere + self.uploads == 0
+    }
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} requests", self.requests)?;
+        if self.elsewhere > 0 {
+            write!(f, ", {} through other doors", self.elsewhere)?;
+        }
+        write!(f, ", {} uploads, {} sessions", self.uploads, self.sessions)
+    }
+}
+
 fn until_idle(admin: &Admin, name: &str, limit: Duration) -> u8 {
     let deadline = Instant::now() + limit;
+    let mut told = Left::default();
     loop {
         let nodes = match admin.ask(Method::GET, "/api/v1/nodes") {
             Ok((_, nodes)) => nodes,
@@ -118,19 +154,19 @@ fn until_idle(admin: &Admin, name: &str, limit: Duration) -> u8 {
         };
         let of_name = |node: &&Value| node.get("name").and_then(Value::as_str) == Some(name);
         let found = nodes.as_array().and_then(|all| all.iter().find(of_name));
-        let in_flight = found
-            .and_then(|node| node.get("in_flight")?.as_u64())
-            .unwrap_or(0);
-        if in_flight == 0 {
-            println!("{name}: its last request has ended");
+        let left = found.map(Left::of).unwrap_or_default();
+        if left.is_nothing() {
+            println!("{name}: nothing is left, its last request has ended");
             return OK;
         }
+        if left != told {
+            println!("{name}: left: {left}");
+        }
         if Instant::now() >= deadline {
-            eprintln!(
-                "seawall: {name}: still {in_flight} in flight; it stays drained, ask again or end it"
-            );
+            eprintln!("seawall: {name}: still {left}; it stays drained, ask again or end it");
             return RAN_OUT;
         }
+        told = left;
         std::thread::sleep(LOOK_EVERY);
     }
 }

@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::ask::{self, Admin};
+use super::table::align;
 use super::{FAILED, OK};
 
 /// Show the nodes of a running Seawall.
@@ -26,6 +27,9 @@ impl Status {
             }
             Ok((StatusCode::OK, answer)) => {
                 print!("{}", table(&answer));
+                for line in store(&answer) {
+                    println!("{line}");
+                }
                 OK
             }
             Ok((_, answer)) => {
@@ -49,6 +53,8 @@ fn table(answer: &Value) -> String {
             "STATE",
             "WEIGHT",
             "IN FLIGHT",
+            "SESSIONS",
+            "UPLOADS",
             "SERVES",
             "DOWN",
             "URL",
@@ -91,6 +97,8 @@ fn table(answer: &Value) -> String {
             text("state"),
             text("weight"),
             text("in_flight"),
+            text("sessions"),
+            text("uploads"),
             serves,
             down,
             text("url"),
@@ -99,23 +107,34 @@ fn table(answer: &Value) -> String {
     align(&rows)
 }
 
-/// Columns as wide as their widest cell.
-fn align<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
+/// The session store and the other doors, where there are any.
+fn store(answer: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    let sessions = answer.get("sessions");
+    let field = |of: Option<&Value>, key: &str| {
+        let text = of.and_then(|of| of.get(key)).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    let store = sessions.and_then(|sessions| sessions.get("store"));
+    if let Some(store) = store.filter(|store| !store.is_null()) {
+        let address = field(Some(store), "address");
+        lines.push(match store.get("up").and_then(Value::as_bool) {
+            Some(true) => format!("sessions in {address}"),
+            _ => format!(
+                "sessions in memory only; {address}: {}",
+                field(Some(store), "reason")
+            ),
+        });
     }
-    let mut table = String::new();
-    for row in rows {
-        let line: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        table.push_str(line.join("  ").trim_end());
-        table.push('\n');
+    let doors = sessions.and_then(|sessions| sessions.get("doors"));
+    for door in doors.and_then(Value::as_array).into_iter().flatten() {
+        let name = field(Some(door), "door");
+        let differs = field(Some(door), "differs");
+        lines.push(if differs.is_empty() {
+            format!("other door {name}: same nodes")
+        } else {
+            format!("other door {name}: OTHER NODES: {differs}")
+        });
     }
-    table
+    lines
 }
