@@ -6,10 +6,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method};
 use seawall::balance::{Algorithm, Candidate, Turn, choose};
+use seawall::config;
 use seawall::harbor::path::classify;
 use seawall::message::forwarded::{self, Origin};
 use seawall::message::hop;
 use seawall::message::survey::Survey;
+use seawall::session::Sessions;
+use seawall::session::key::{Key, Kind};
 
 fn class(criterion: &mut Criterion) {
     let blob = "/v2/library/app/blobs/sha256:96f0b3f895dd2b387810047d256de70e7140b048e76f66a1fb4f058dbc333da2";
@@ -69,5 +72,33 @@ fn headers(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, class, choice, headers);
+/// What a request of a browser pays to find its node: the hash of its session, a look into the table, and the count.
+fn affinity(criterion: &mut Criterion) {
+    let sessions = Sessions::new(
+        &config::Sessions::default(),
+        &config::Affinity::default(),
+        None,
+        Default::default(),
+    );
+    let Ok(sessions) = sessions else { return };
+    let id = "0123456789abcdef0123456789abcdef";
+    let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let node = "harbor-1".into();
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
+        return;
+    };
+    runtime.block_on(sessions.bind(Key::new(Kind::Ui, id), &node, client, false));
+    criterion.bench_function("recall a known session", |bencher| {
+        bencher.iter(|| {
+            let key = Key::new(Kind::Ui, black_box(id));
+            let known = sessions.remembered(&key);
+            if let Some(entry) = &known {
+                sessions.touch(key, entry);
+            }
+            known
+        });
+    });
+}
+
+criterion_group!(benches, class, choice, headers, affinity);
 criterion_main!(benches);

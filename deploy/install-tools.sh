@@ -16,6 +16,7 @@ curl               curl             asks by HTTP
 skopeo             skopeo           pushes and pulls images without a container engine
 '
 tests='
+redis-cli          redis-tools      makes Redis Clusters, and listens in on Redis
 jq                 jq               reads JSON
 podman             podman           pushes and pulls as users do
 dockerd            docker.io        pushes and pulls as users do

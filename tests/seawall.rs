@@ -26,6 +26,8 @@ mod replay;
 mod severed;
 mod slow_push;
 mod stand_in;
+mod sticky;
 mod support;
+mod support_works;
 mod surprises;
 mod swap;

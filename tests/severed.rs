@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use seawall::harbor::class::Lane;
+use seawall::session::word::Wish;
 use seawall::upstream::backend::Backend;
-use seawall::upstream::standing::Wish;
 
 use super::support::certs::Authority;
 use super::support::client::{Knock, Raw, Two, until};

@@ -13,6 +13,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::FAILED;
+
 /// Long enough for a reload that reads slow disks.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -55,6 +57,20 @@ impl Admin {
                 .await
                 .context("no answer in time")?
         })
+    }
+
+    /// Asks for something that is there; whatever else comes is told on stderr, and the exit code returned.
+    pub fn need(&self, method: Method, path: &str) -> Result<Value, u8> {
+        match self.ask(method, path) {
+            Ok((StatusCode::OK, answer)) => return Ok(answer),
+            Ok((_, answer)) => {
+                for complaint in complaints(&answer) {
+                    eprintln!("seawall: {complaint}");
+                }
+            }
+            Err(error) => eprintln!("seawall: {error:#}"),
+        }
+        Err(FAILED)
     }
 
     async fn exchange(

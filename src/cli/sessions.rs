@@ -3,12 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::Value;
 
-use super::ask::{self, Admin};
+use super::OK;
+use super::ask::Admin;
 use super::table::align;
-use super::{FAILED, OK};
 use crate::config::duration;
 
 /// Show what sticks to which node.
@@ -47,22 +47,14 @@ impl Sessions {
             Some(node) => format!("/api/v1/sessions?node={node}"),
             None => "/api/v1/sessions".to_owned(),
         };
-        match self.admin.ask(method, &path) {
-            Ok((StatusCode::OK, answer)) if self.json => println!("{answer:#}"),
-            Ok((StatusCode::OK, answer)) => match answer.get("forgotten") {
-                Some(count) => println!("{count} forgotten"),
-                None => print!("{}", report(&answer, SystemTime::now())),
-            },
-            Ok((_, answer)) => {
-                for complaint in ask::complaints(&answer) {
-                    eprintln!("seawall: {complaint}");
-                }
-                return FAILED;
-            }
-            Err(error) => {
-                eprintln!("seawall: {error:#}");
-                return FAILED;
-            }
+        let answer = match self.admin.need(method, &path) {
+            Ok(answer) => answer,
+            Err(code) => return code,
+        };
+        match answer.get("forgotten") {
+            _ if self.json => println!("{answer:#}"),
+            Some(count) => println!("{count} forgotten"),
+            None => print!("{}", report(&answer, SystemTime::now())),
         }
         OK
     }

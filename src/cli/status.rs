@@ -1,12 +1,12 @@
 //! `seawall status`: the nodes as a table.
 
 use clap::Args;
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::Value;
 
-use super::ask::{self, Admin};
+use super::OK;
+use super::ask::Admin;
 use super::table::align;
-use super::{FAILED, OK};
 
 /// Show the nodes of a running Seawall.
 #[derive(Args)]
@@ -20,29 +20,19 @@ pub struct Status {
 
 impl Status {
     pub(super) fn execute(self) -> u8 {
-        match self.admin.ask(Method::GET, "/api/v1/status") {
-            Ok((StatusCode::OK, answer)) if self.json => {
-                println!("{answer:#}");
-                OK
-            }
-            Ok((StatusCode::OK, answer)) => {
-                print!("{}", table(&answer));
-                for line in store(&answer) {
-                    println!("{line}");
-                }
-                OK
-            }
-            Ok((_, answer)) => {
-                for complaint in ask::complaints(&answer) {
-                    eprintln!("seawall: {complaint}");
-                }
-                FAILED
-            }
-            Err(error) => {
-                eprintln!("seawall: {error:#}");
-                FAILED
-            }
+        let answer = match self.admin.need(Method::GET, "/api/v1/status") {
+            Ok(answer) => answer,
+            Err(code) => return code,
+        };
+        if self.json {
+            println!("{answer:#}");
+            return OK;
         }
+        print!("{}", table(&answer));
+        for line in store(&answer) {
+            println!("{line}");
+        }
+        OK
     }
 }
 

@@ -20,8 +20,14 @@ impl Authority {
             .distinguished_name
             .push(DnType::CommonName, "a throw-away authority");
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        std::fs::write(directory.join("ca.pem"), issuer.pem()).unwrap();
-        Authority { issuer }
+        let authority = Authority { issuer };
+        authority.publish(directory);
+        authority
+    }
+
+    /// Writes its certificate to `ca.pem` in another directory.
+    pub fn publish(&self, directory: &Path) {
+        std::fs::write(directory.join("ca.pem"), self.issuer.pem()).unwrap();
     }
 
     /// Writes `NAME.pem` and `NAME-key.pem` for host names or addresses to `directory`.

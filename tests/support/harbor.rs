@@ -21,6 +21,7 @@ mod csrf;
 mod database;
 mod faults;
 mod health;
+mod lag;
 mod log;
 mod nginx;
 mod node;
@@ -143,6 +144,8 @@ pub struct Options {
     /// A `Host` for which 2.x takes a caller for an internal one.
     pub core_host: String,
     pub timing: Timing,
+    /// How late this node learns what others write to the shared storage; at once without it.
+    pub attribute_cache: Option<Duration>,
 }
 
 impl Options {
@@ -165,6 +168,7 @@ impl Options {
             csrf_key: "0123456789abcdef0123456789abcdef".to_owned(),
             core_host: "core:8080".to_owned(),
             timing: Timing::quick(),
+            attribute_cache: None,
         }
     }
 }

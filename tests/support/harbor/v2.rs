@@ -8,7 +8,7 @@ use super::faults::Switch;
 use super::nginx::Ask;
 use super::reply::{self, Reply};
 use super::session::{pairs, parameter, unescape};
-use super::{Harbor, registry, users};
+use super::{Harbor, lag, registry, users};
 
 /// What a path under `/v2/` names.
 pub enum Thing {
@@ -97,15 +97,22 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, visit: &mut Visit) -> Reply 
         Thing::Blob(_, digest) if ask.method == Method::HEAD && !harbor.store.has_blob(digest) => {
             reply::errors(404, "NOT_FOUND", &format!("blob {digest} not found"))
         }
-        Thing::Upload(_, upload) => send_upload(harbor, ask, upload).await,
+        Thing::Upload(name, upload) => match lag::stale(harbor, name, upload) {
+            Some(reply) => reply,
+            None => send_upload(harbor, ask, upload).await,
+        },
         Thing::Uploads(_) | Thing::Manifest(..) if !ask.is_safe() => {
             let mounts = pairs(&ask.query).iter().any(|(name, _)| name == "mount");
             let grows = ask.method == Method::PUT || mounts;
             if grows && harbor.faults.on(Switch::QuotaExceeded) {
-                full()
-            } else {
-                forward(harbor, ask).await
+                return full();
             }
+            let reply = forward(harbor, ask).await;
+            let opened = reply.headers().get("docker-upload-uuid");
+            if let Some(upload) = opened.and_then(|uuid| uuid.to_str().ok()) {
+                lag::wrote(harbor, upload, true);
+            }
+            reply
         }
         _ => forward(harbor, ask).await,
     }
@@ -119,6 +126,7 @@ async fn send_upload(harbor: &Harbor, ask: &mut Ask, upload: &str) -> Reply {
     let patch = ask.method == Method::PATCH;
     let reply = forward(harbor, ask).await;
     if patch && reply.status() == 202 {
+        lag::wrote(harbor, upload, false);
         let range = reply
             .headers()
             .get(header::RANGE)
