@@ -15,7 +15,7 @@
 //! | 3 | [`state`]: what a request reads, once |
 //! | 2 | [`placement`]: which nodes may take a request, and what ties it to one |
 //! | 1 | [`upstream`]: nodes, their connections, their health |
-//! | 0 | [`net`], [`tls`]: sockets and certificates · [`session`]: what sticks to a node, in memory and in Redis |
+//! | 0 | [`net`], [`tls`]: sockets and certificates · [`session`]: what sticks to a node, in memory and in Redis · [`vip`]: the address that doors share |
 //! | -1 | [`config`]: what the operator wrote |
 //! | -2 | [`telemetry`], [`lifecycle`], [`message`], [`harbor`], [`balance`], [`health`] |
 //!
@@ -47,3 +47,4 @@ pub mod state;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;
+pub mod vip;

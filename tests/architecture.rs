@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 11] = [
     &["state"],
     &["placement"],
     &["upstream"],
-    &["net", "tls", "session"],
+    &["net", "tls", "session", "vip"],
     &["config"],
     &[
         "telemetry",

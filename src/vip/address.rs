@@ -1,0 +1,168 @@
+//! An address on an interface that disappears by itself.
+//!
+//! The kernel removes an address whose `valid_lft` ran out (RFC 4862, section 5.5.4; Linux does the same for IPv4).
+//! So a door that was killed or frozen stops answering for the address while its peer takes over, without help.
+
+use super::netlink::{Capability, Netlink, system};
+use futures_util::TryStreamExt;
+use ipnet::IpNet;
+use nix::errno::Errno;
+use rtnetlink::AddressMessageBuilder;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// An address on an interface. Dropping it leaves the address to its lifetime; [`Address::remove`] ends it now.
+#[derive(Debug)]
+pub struct Address {
+    netlink: Netlink,
+    index: u32,
+    net: IpNet,
+    /// Seconds.
+    lifetime: u32,
+    foreign: bool,
+}
+
+impl Address {
+    /// Puts `net` on the interface with that index, gone `lifetime` (whole seconds, one at least) after the last
+    /// [`Address::refresh`]; the kernel looks about once a second. An address that is there already and will stay
+    /// longer than that is somebody else's: it stays as it is, and [`Address::is_foreign`]. One with less to live
+    /// is from an earlier run of ours and goes on.
+    ///
+    /// IPv6 addresses are used at once, without duplicate detection (the peer may still hold it), and are never the
+    /// source of new connections, which would break when the address moves. Needs `CAP_NET_ADMIN`.
+    pub async fn add(
+        netlink: &Netlink,
+        index: u32,
+        net: IpNet,
+        lifetime: Duration,
+    ) -> io::Result<Address> {
+        let seconds = lifetime.as_secs() + u64::from(lifetime.subsec_nanos() > 0);
+        let mut address = Address {
+            netlink: netlink.clone(),
+            index,
+            net,
+            lifetime: u32::try_from(seconds).unwrap_or(u32::MAX - 1).max(1),
+            foreign: false,
+        };
+        address.put().await.map_err(|error| {
+            Capability::NetAdmin.explain(format!("cannot add the address {net}"), error)
+        })?;
+        Ok(address)
+    }
+
+    /// Whether it was there before us and is not ours to remove.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// The address and its prefix length.
+    pub fn net(&self) -> IpNet {
+        self.net
+    }
+
+    /// Starts its lifetime anew, and adds it again if it was removed. Due a few times in each lifetime.
+    pub async fn refresh(&mut self) -> io::Result<()> {
+        let refreshed = if self.foreign {
+            self.put().await
+        } else {
+            self.replace().await
+        };
+        refreshed.map_err(|error| {
+            Capability::NetAdmin.explain(format!("cannot refresh the address {}", self.net), error)
+        })
+    }
+
+    /// Takes it off the interface now, unless it is foreign. Gone already is fine, and so is an interface that is.
+    pub async fn remove(&self) -> io::Result<()> {
+        if self.foreign {
+            return Ok(());
+        }
+        let request = self.netlink.0.address().del(self.message());
+        match request.execute().await.map_err(system) {
+            Err(error) if !is_gone(&error) => Err(Capability::NetAdmin
+                .explain(format!("cannot remove the address {}", self.net), error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn put(&mut self) -> io::Result<()> {
+        let stays = self.stays().await?;
+        self.foreign = stays.is_some_and(|seconds| seconds > self.lifetime);
+        if self.foreign {
+            return Ok(());
+        }
+        self.replace().await
+    }
+
+    async fn replace(&self) -> io::Result<()> {
+        let mut message = self.message();
+        let mut life = CacheInfo::default();
+        life.ifa_valid = self.lifetime;
+        match self.net {
+            IpNet::V4(_) => life.ifa_preferred = self.lifetime,
+            IpNet::V6(_) => message
+                .attributes
+                .push(AddressAttribute::Flags(AddressFlags::Nodad)),
+        }
+        message.attributes.push(AddressAttribute::CacheInfo(life));
+        let mut request = self
+            .netlink
+            .0
+            .address()
+            .add(self.index, self.net.addr(), self.net.prefix_len())
+            .replace();
+        *request.message_mut() = message;
+        request.execute().await.map_err(system)
+    }
+
+    /// How long the kernel would keep the address, in seconds, if it has it.
+    async fn stays(&self) -> io::Result<Option<u32>> {
+        let found: Vec<AddressMessage> = self
+            .netlink
+            .0
+            .address()
+            .get()
+            .set_link_index_filter(self.index)
+            .set_address_filter(self.net.addr())
+            .execute()
+            .try_collect()
+            .await
+            .map_err(system)?;
+        Ok(found.iter().map(valid).max())
+    }
+
+    fn message(&self) -> AddressMessage {
+        let prefix = self.net.prefix_len();
+        match self.net.addr() {
+            IpAddr::V4(ip) => AddressMessageBuilder::<std::net::Ipv4Addr>::new()
+                .index(self.index)
+                .address(ip, prefix)
+                .build(),
+            IpAddr::V6(ip) => AddressMessageBuilder::<std::net::Ipv6Addr>::new()
+                .index(self.index)
+                .address(ip, prefix)
+                .build(),
+        }
+    }
+}
+
+/// The `valid_lft` of an address in seconds; without one it stays for ever.
+fn valid(message: &AddressMessage) -> u32 {
+    message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            AddressAttribute::CacheInfo(life) => Some(life.ifa_valid),
+            _ => None,
+        })
+        .unwrap_or(u32::MAX)
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EADDRNOTAVAIL | Errno::ENODEV)
+    )
+}
