@@ -23,6 +23,10 @@ dockerd            docker.io        pushes and pulls as users do
 newuidmap          uidmap           user namespaces of podman
 fuse-overlayfs     fuse-overlayfs   layers of podman
 iptables           iptables         networks of podman and docker
+ip                 iproute2         networks of tests
+keepalived         keepalived       shares an address with Seawall
+ping               iputils-ping     asks who answers there
+tcpdump            tcpdump          judges what Seawall sends
 /etc/ssl/certs/ca-certificates.crt ca-certificates the authorities that this machine trusts
 '
 
@@ -122,7 +126,7 @@ fi
 if command -v systemctl >/dev/null; then
     for package in "${packages[@]}"; do
         case $package in
-            redis-server | docker-registry | haproxy | nginx) services=("$package.service") ;;
+            redis-server | docker-registry | haproxy | nginx | keepalived) services=("$package.service") ;;
             docker.io) services=(docker.service docker.socket containerd.service) ;;
             *) continue ;;
         esac

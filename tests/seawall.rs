@@ -31,3 +31,4 @@ mod support;
 mod support_works;
 mod surprises;
 mod swap;
+mod vip_lab;

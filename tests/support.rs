@@ -1,5 +1,5 @@
-//! What the integration tests share: free ports, a real Redis, nodes that behave as Harbor does, and a real Seawall
-//! in front of them.
+//! What the integration tests share: free ports, a real Redis, nodes that behave as Harbor does, a real Seawall
+//! in front of them, and networks of their own with a real keepalived.
 
 #![allow(dead_code, unused_imports)]
 
@@ -11,6 +11,8 @@ pub mod door;
 pub mod harbor;
 pub mod house;
 pub mod image;
+pub mod keepalived;
+pub mod netns;
 pub mod origin;
 pub mod ports;
 pub mod redis;
