@@ -109,7 +109,7 @@ fn an_address_stays_while_it_is_refreshed_and_goes_when_it_is_not() {
         while begin.elapsed() < LIFETIME * 3 {
             due.tick().await;
             for address in &mut held {
-                address.refresh().await.unwrap();
+                assert!(address.refresh().await.unwrap());
                 assert!(!address.is_foreign());
                 assert!(host.has(address.net().addr()), "{}", address.net());
             }
@@ -129,6 +129,22 @@ fn an_address_stays_while_it_is_refreshed_and_goes_when_it_is_not() {
 }
 
 #[test]
+fn an_address_whose_lifetime_has_passed_is_not_taken_back_by_a_refresh() {
+    let Some(lab) = Lab::new(1) else { return };
+    let host = lab.host(1);
+    host.inside(async || {
+        let (netlink, link) = link().await;
+        let net: ipnet::IpNet = "10.77.0.100/32".parse().unwrap();
+        let second = Duration::from_secs(1);
+        let added = Address::add(&netlink, link.index, net, second).await;
+        let mut address = added.unwrap();
+        until("it is gone", LIMIT, async || !host.has(net.addr())).await;
+        assert!(!address.refresh().await.unwrap());
+        assert!(!host.has(net.addr()));
+    });
+}
+
+#[test]
 fn an_address_that_was_removed_by_hand_is_back_after_a_refresh() {
     let Some(lab) = Lab::new(1) else { return };
     let host = lab.host(1);
@@ -139,7 +155,7 @@ fn an_address_that_was_removed_by_hand_is_back_after_a_refresh() {
             .await
             .unwrap();
         host.ip("address del 10.77.0.100/32 dev eth0");
-        address.refresh().await.unwrap();
+        assert!(address.refresh().await.unwrap());
         assert!(host.has(net.addr()));
     });
 }
@@ -177,7 +193,7 @@ fn an_address_that_was_there_before_is_respected() {
                 .await
                 .unwrap();
             assert!(address.is_foreign());
-            address.refresh().await.unwrap();
+            assert!(address.refresh().await.unwrap());
             address.remove().await.unwrap();
             assert!(host.has(net.addr()));
             let shown = host.ip(&format!("address show to {net}"));
@@ -271,7 +287,7 @@ fn refreshing_an_address_is_no_change_of_its_link() {
             .unwrap();
         let mut watch = Watch::open(INTERFACE).await.unwrap();
         for _ in 0..3 {
-            address.refresh().await.unwrap();
+            assert!(address.refresh().await.unwrap());
         }
         address.remove().await.unwrap();
         // The first change it tells is the removal.
@@ -425,6 +441,11 @@ fn neighbours_learn_where_the_address_is_now() {
 #[test]
 fn an_address_with_a_virtual_mac_keeps_it_when_it_moves() {
     let Some(lab) = Lab::new(3) else { return };
+    for number in [1, 2] {
+        // As many distributions do for all interfaces.
+        let strict = "echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter";
+        lab.host(number).run(&["sh", "-c", strict]);
+    }
     for (family, address, mac) in [
         (Family::V4, "10.77.0.100/32", "00:00:5e:00:01:33"),
         (Family::V6, "fd77::100/128", "00:00:5e:00:02:33"),

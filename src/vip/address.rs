@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use rtnetlink::AddressMessageBuilder;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
 use std::io;
-use std::net::IpAddr;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
 
 /// An address on an interface. Dropping it leaves the address to its lifetime; [`Address::remove`] ends it now.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Address {
     /// Seconds.
     lifetime: u32,
     foreign: bool,
+    /// When the kernel last began to count the lifetime, or a little before.
+    begun: Instant,
 }
 
 impl Address {
@@ -45,6 +47,7 @@ impl Address {
             net,
             lifetime: u32::try_from(seconds).unwrap_or(u32::MAX - 1).max(1),
             foreign: false,
+            begun: Instant::now(),
         };
         address.put().await.map_err(|error| {
             Capability::NetAdmin.explain(format!("cannot add the address {net}"), error)
@@ -62,14 +65,19 @@ impl Address {
         self.net
     }
 
-    /// Starts its lifetime anew, and adds it again if it was removed. Due a few times in each lifetime.
-    pub async fn refresh(&mut self) -> io::Result<()> {
+    /// Starts its lifetime anew, and adds it again if somebody removed it. Due a few times in each lifetime.
+    ///
+    /// False, and nothing done, once the lifetime has passed: this process slept too long, a peer may hold the
+    /// address by now, and whether to take it is to be decided anew.
+    pub async fn refresh(&mut self) -> io::Result<bool> {
         let refreshed = if self.foreign {
             self.put().await
+        } else if self.begun.elapsed() >= Duration::from_secs(self.lifetime.into()) {
+            return Ok(false);
         } else {
             self.replace().await
         };
-        refreshed.map_err(|error| {
+        refreshed.map(|()| true).map_err(|error| {
             Capability::NetAdmin.explain(format!("cannot refresh the address {}", self.net), error)
         })
     }
@@ -79,7 +87,7 @@ impl Address {
         if self.foreign {
             return Ok(());
         }
-        let request = self.netlink.0.address().del(self.message());
+        let request = self.netlink.0.address().del(message(self.index, self.net));
         match request.execute().await.map_err(system) {
             Err(error) if !is_gone(&error) => Err(Capability::NetAdmin
                 .explain(format!("cannot remove the address {}", self.net), error)),
@@ -96,25 +104,22 @@ impl Address {
         self.replace().await
     }
 
-    async fn replace(&self) -> io::Result<()> {
-        let mut message = self.message();
+    async fn replace(&mut self) -> io::Result<()> {
+        let begun = Instant::now();
         let mut life = CacheInfo::default();
         life.ifa_valid = self.lifetime;
-        match self.net {
-            IpNet::V4(_) => life.ifa_preferred = self.lifetime,
-            IpNet::V6(_) => message
-                .attributes
-                .push(AddressAttribute::Flags(AddressFlags::Nodad)),
+        let (ip, prefix) = (self.net.addr(), self.net.prefix_len());
+        let addresses = self.netlink.0.address();
+        let mut request = addresses.add(self.index, ip, prefix).replace();
+        let attributes = &mut request.message_mut().attributes;
+        match ip {
+            IpAddr::V4(_) => life.ifa_preferred = self.lifetime,
+            IpAddr::V6(_) => attributes.push(AddressAttribute::Flags(AddressFlags::Nodad)),
         }
-        message.attributes.push(AddressAttribute::CacheInfo(life));
-        let mut request = self
-            .netlink
-            .0
-            .address()
-            .add(self.index, self.net.addr(), self.net.prefix_len())
-            .replace();
-        *request.message_mut() = message;
-        request.execute().await.map_err(system)
+        attributes.push(AddressAttribute::CacheInfo(life));
+        request.execute().await.map_err(system)?;
+        self.begun = begun;
+        Ok(())
     }
 
     /// How long the kernel would keep the address, in seconds, if it has it.
@@ -132,19 +137,18 @@ impl Address {
             .map_err(system)?;
         Ok(found.iter().map(valid).max())
     }
+}
 
-    fn message(&self) -> AddressMessage {
-        let prefix = self.net.prefix_len();
-        match self.net.addr() {
-            IpAddr::V4(ip) => AddressMessageBuilder::<std::net::Ipv4Addr>::new()
-                .index(self.index)
-                .address(ip, prefix)
-                .build(),
-            IpAddr::V6(ip) => AddressMessageBuilder::<std::net::Ipv6Addr>::new()
-                .index(self.index)
-                .address(ip, prefix)
-                .build(),
-        }
+fn message(index: u32, net: IpNet) -> AddressMessage {
+    match net.addr() {
+        IpAddr::V4(ip) => AddressMessageBuilder::<Ipv4Addr>::new()
+            .index(index)
+            .address(ip, net.prefix_len())
+            .build(),
+        IpAddr::V6(ip) => AddressMessageBuilder::<Ipv6Addr>::new()
+            .index(index)
+            .address(ip, net.prefix_len())
+            .build(),
     }
 }
 

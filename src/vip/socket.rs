@@ -52,6 +52,7 @@ pub struct Wire {
     receiver: UdpSocket,
     sender: Socket,
     targets: Vec<SocketAddr>,
+    ipv4: bool,
 }
 
 impl Wire {
@@ -105,6 +106,7 @@ impl Wire {
             receiver: UdpSocket::from_std(receiver.into())?,
             sender,
             targets: targets.collect(),
+            ipv4: source.is_ipv4(),
         })
     }
 
@@ -124,9 +126,8 @@ impl Wire {
     /// The next packet of protocol 112 on the interface, whatever its content. May be dropped and called again
     /// without losing one.
     pub async fn receive(&self) -> io::Result<Arrival> {
-        let ipv4 = self.targets.first().is_none_or(SocketAddr::is_ipv4);
         let read = || {
-            if ipv4 {
+            if self.ipv4 {
                 receive_v4(&self.receiver)
             } else {
                 receive_v6(&self.receiver)
