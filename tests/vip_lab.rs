@@ -459,6 +459,8 @@ fn an_address_with_a_virtual_mac_keeps_it_when_it_moves() {
                     .unwrap();
                 let long = Duration::from_secs(60);
                 let on = made.link();
+                // Of its hardware address the other host would make the same link-local one.
+                assert_eq!(on.addresses, []);
                 Address::add(&netlink, on.index, net, long).await.unwrap();
                 Announcer::open(&on.name)
                     .unwrap()

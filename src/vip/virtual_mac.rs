@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use rtnetlink::packet_route::link::MacVlanMode;
 use rtnetlink::{LinkMacVlan, LinkUnspec};
 use std::io;
+use std::path::Path;
 
 /// Which protocol the shared addresses are of: each has hardware addresses of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl VirtualMac {
         added.map_err(|error| failed(system(error)))?;
         // From here on it is there, and goes with what follows if that fails.
         let made = async {
-            quieten(parent_name, &name, family)?;
+            quieten(parent_name, &name)?;
             let up = LinkUnspec::new_with_name(&name).up().build();
             netlink.0.link().set(up).execute().await.map_err(system)?;
             let link = Link::find(netlink, &name).await?;
@@ -122,29 +123,26 @@ fn name(parent: u32, family: Family, router_id: u8) -> String {
 }
 
 /// Only the virtual interface answers for what is on it, and says nothing of its own accord.
-fn quieten(parent: &str, child: &str, family: Family) -> io::Result<()> {
-    match family {
-        Family::V4 => {
-            // Each answers for its own addresses only.
-            set(4, parent, "arp_ignore", "1")?;
-            set(4, child, "arp_ignore", "1")?;
-            // The parent asks for neighbours in its own name, or they would learn its hardware address for ours.
-            set(4, parent, "arp_announce", "2")?;
-            // Clients are reached through the parent, so strict return path filtering drops what comes in here.
-            // 2 (loose) wins over a 1 for all interfaces; 0 would not.
-            set(4, child, "rp_filter", "2")
-        }
-        Family::V6 => {
-            // Both doors would make the same link-local address of the same hardware address.
-            set(6, child, "addr_gen_mode", "1")?;
-            set(6, child, "accept_ra", "0")
-        }
+fn quieten(parent: &str, child: &str) -> io::Result<()> {
+    // Each answers for its own addresses only.
+    set("ipv4", parent, "arp_ignore", "1")?;
+    set("ipv4", child, "arp_ignore", "1")?;
+    // The parent asks for neighbours in its own name, or they would learn its hardware address for ours.
+    set("ipv4", parent, "arp_announce", "2")?;
+    // Clients are reached through the parent, so strict return path filtering drops what comes in here.
+    // 2 (loose) wins over a 1 for all interfaces; 0 would not.
+    set("ipv4", child, "rp_filter", "2")?;
+    if !Path::new("/proc/sys/net/ipv6").exists() {
+        return Ok(());
     }
+    // Both doors would make the same link-local address of the same hardware address.
+    set("ipv6", child, "addr_gen_mode", "1")?;
+    set("ipv6", child, "accept_ra", "0")
 }
 
 /// Writes only what differs: in a container `/proc/sys` is often readable only.
-fn set(version: u8, interface: &str, key: &str, value: &str) -> io::Result<()> {
-    let path = format!("/proc/sys/net/ipv{version}/conf/{interface}/{key}");
+fn set(protocol: &str, interface: &str, key: &str, value: &str) -> io::Result<()> {
+    let path = format!("/proc/sys/net/{protocol}/conf/{interface}/{key}");
     if std::fs::read_to_string(&path).is_ok_and(|now| now.trim() == value) {
         return Ok(());
     }

@@ -371,7 +371,9 @@ fn sweep() {
         let process = name
             .strip_prefix(PREFIX)
             .and_then(|rest| rest.split('-').next());
-        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+        // A dead process that nobody has waited for has a number still, and no program.
+        let gone = |process| std::fs::read_link(format!("/proc/{process}/exe")).is_err();
+        if process.is_some_and(gone) {
             remove(&name);
         }
     }
