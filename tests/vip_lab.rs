@@ -73,6 +73,54 @@ fn an_isolated_keepalived_and_its_peer_both_take_the_address_until_they_meet_aga
 }
 
 #[test]
+fn keepalived_speaks_version_2_with_a_password_to_its_peers_and_resigns_when_stopped() {
+    let Some(lab) = Lab::new(2) else { return };
+    let vip = ip("10.77.0.100");
+    let capture = lab.host(2).capture();
+    let instance = |priority, peer: usize| Instance {
+        version: 2,
+        advert_interval: "1",
+        priority,
+        password: Some("d0cker".to_owned()),
+        peers: vec![lab.host(peer).ipv4.to_string()],
+        nopreempt: true,
+        ..Instance::default()
+    };
+    let mut first = Keepalived::start(lab.host(1), &instance(150, 2));
+    eventually("host 1 has it", LIMIT, || lab.holders(vip) == [1]);
+    let second = Keepalived::start(lab.host(2), &instance(100, 1));
+    second.says("Entering BACKUP STATE");
+    first.stop();
+    eventually("host 2 has it", LIMIT, || lab.holders(vip) == [2]);
+    capture.says("10.77.0.1 > 10.77.0.2: ");
+    capture.says("VRRPv2, Advertisement, vrid 51, prio 150, authtype simple");
+    capture.says("prio 0");
+    for log in [first.log(), second.log()] {
+        assert!(
+            !log.contains("nknown keyword") && !log.contains("WARNING"),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_frozen_keepalived_loses_the_address_to_its_peer_and_thawed_takes_it_back() {
+    let Some(lab) = Lab::new(2) else { return };
+    let vip = ip("10.77.0.100");
+    let instance = |priority| Instance {
+        priority,
+        ..Instance::default()
+    };
+    let first = Keepalived::start(lab.host(1), &instance(150));
+    let _second = Keepalived::start(lab.host(2), &instance(100));
+    eventually("host 1 has it", LIMIT, || lab.holders(vip) == [1]);
+    first.freeze();
+    eventually("both have it", LIMIT, || lab.holders(vip) == [1, 2]);
+    first.thaw();
+    eventually("host 1 alone has it", LIMIT, || lab.holders(vip) == [1]);
+}
+
+#[test]
 fn a_host_that_loses_every_advert_takes_the_address_too() {
     let Some(lab) = Lab::new(2) else { return };
     let vip = ip("10.77.0.100");
