@@ -29,6 +29,7 @@ mod store;
 mod timeouts;
 mod unserved;
 mod url;
+mod vip;
 mod warnings;
 
 pub use admin::{Admin, AdminAddress};
@@ -46,6 +47,7 @@ pub use sessions::Sessions;
 pub use store::{Shape, Store};
 pub use timeouts::Timeouts;
 pub use url::Url;
+pub use vip::{Vip, VipInstance, VrrpVersion};
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -91,6 +93,8 @@ pub struct Config {
     pub outlier: Outlier,
     /// How much of everything.
     pub limits: Limits,
+    /// The addresses that move between doors.
+    pub vip: Option<Vip>,
 }
 
 impl Config {
@@ -190,6 +194,7 @@ fn read_top(mut scope: Scope<'_>, file: &Path) -> Config {
         retry: Retry::read(scope.table("retry")),
         outlier: Outlier::read(scope.table("outlier")),
         limits: Limits::read(scope.table("limits")),
+        vip: Vip::read(scope.table("vip")),
     };
     doors::check_admin(&scope, &config);
     scope.finish();

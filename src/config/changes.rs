@@ -4,7 +4,7 @@ mod sticky;
 
 use super::{
     Account, Admin, Certificate, Cluster, Config, Endpoints, Health, Limits, Listen, Log, Node,
-    Outlier, Retry, Timeouts, duration, size,
+    Outlier, Retry, Secret, Timeouts, Vip, VipInstance, duration, size,
 };
 
 /// One line for each difference, such as `cluster.node harbor-2: weight 10 → 5`.
@@ -100,6 +100,7 @@ fn flatten(config: &Config) -> Vec<Subject> {
         retry,
         outlier,
         limits,
+        vip,
     } = config;
     let mut all = vec![Subject::new("top").shown("state_dir", state_dir.display())];
     all.extend(listen.iter().map(of_listen));
@@ -109,6 +110,7 @@ fn flatten(config: &Config) -> Vec<Subject> {
     all.extend(of_health(health, outlier));
     all.extend([of_admin(admin), of_log(log), of_timeouts(timeouts)]);
     all.extend(of_limits(limits, retry));
+    all.extend(vip.iter().flat_map(of_vip));
     all
 }
 
@@ -302,6 +304,64 @@ fn of_limits(limits: &Limits, retry: &Retry) -> [Subject; 2] {
     [limits, retry]
 }
 
+fn of_vip(vip: &Vip) -> Vec<Subject> {
+    let Vip {
+        at: _,
+        release_within,
+        virtual_mac,
+        instance,
+    } = vip;
+    let whole = Subject::new("vip")
+        .time("release_within", *release_within)
+        .shown("virtual_mac", virtual_mac);
+    let mut all = vec![whole];
+    all.extend(instance.iter().map(of_vip_instance));
+    all
+}
+
+fn of_vip_instance(instance: &VipInstance) -> Subject {
+    let VipInstance {
+        at: _,
+        name,
+        router_id,
+        version,
+        priority,
+        advert_interval,
+        addresses,
+        password,
+        password_file,
+        key,
+        key_file,
+        peers,
+        seawall_peers,
+        source,
+        preempt,
+        preempt_delay,
+        interface,
+        sync_group,
+        track_interfaces,
+    } = instance;
+    let secret = |secret: &Option<Secret>| secret.as_ref().map_or("", Secret::expose).to_owned();
+    Subject::new(format!("vip.instance {name}"))
+        .shown("router_id", router_id)
+        .shown("version", version.number())
+        .shown("priority", priority)
+        .time("advert_interval", *advert_interval)
+        .hidden("addresses", format!("{addresses:?}"))
+        .hidden("password", secret(password))
+        .hidden("password_file", format!("{password_file:?}"))
+        .hidden("key", secret(key))
+        .hidden("key_file", format!("{key_file:?}"))
+        .hidden("peers", format!("{peers:?}"))
+        .shown("seawall_peers", seawall_peers)
+        .optional("source", *source)
+        .shown("preempt", preempt)
+        .time("preempt_delay", *preempt_delay)
+        .shown("interface", interface)
+        .optional("sync_group", sync_group.as_ref())
+        .hidden("track_interfaces", format!("{track_interfaces:?}"))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
@@ -327,8 +387,11 @@ mod tests {
         url = "http://10.0.0.2"
     "#;
 
+    fn read(text: &str) -> Config {
+        parse(text, Path::new("seawall.toml")).unwrap()
+    }
+
     fn changed(from: &str, to: &str) -> Vec<String> {
-        let read = |text: &str| parse(text, Path::new("seawall.toml")).unwrap();
         assert!(TEXT.contains(from));
         changes(&read(TEXT), &read(&TEXT.replace(from, to)))
     }
@@ -363,6 +426,28 @@ mod tests {
             ["listen 0.0.0.0:443: certificate changed"]
         );
         assert_eq!(changed("one", "two"), ["cluster.account: password changed"]);
+    }
+
+    #[test]
+    fn a_virtual_address_that_changes_is_told_by_the_name_of_its_instance() {
+        let vip = |rest: &str| {
+            let instance = "[vip]\ninterface = \"eth0\"\n[[vip.instance]]\nrouter_id = 51";
+            let addresses = "addresses = [\"10.0.0.9\"]";
+            read(&format!("{TEXT}\n{instance}\n{addresses}\n{rest}"))
+        };
+        let (plain, other) = (vip(""), vip("priority = 90\nversion = 2\npassword = \"p\""));
+        assert_eq!(
+            changes(&plain, &other),
+            [
+                "vip.instance vip-51: version 3 → 2",
+                "vip.instance vip-51: priority 100 → 90",
+                "vip.instance vip-51: password changed"
+            ]
+        );
+        assert_eq!(
+            changes(&plain, &read(TEXT)),
+            ["vip: removed", "vip.instance vip-51: removed"]
+        );
     }
 
     #[test]

@@ -79,6 +79,7 @@ impl Config {
             retry: Retry::default(),
             outlier: Outlier::default(),
             limits: Limits::default(),
+            vip: None,
         })
     }
 }

@@ -73,7 +73,7 @@ impl Node {
     }
 
     pub(super) fn read(mut scope: Scope<'_>) -> Option<Self> {
-        let name = scope.word("name", read_name);
+        let name = scope.word("name", |name| read_name(name, "a node"));
         scope.need("name", "give the node a name, like \"harbor-1\"");
         let weight = scope.number("weight", 0..=1000).unwrap_or(WEIGHT);
         let endpoints = read_endpoints(&mut scope);
@@ -128,12 +128,13 @@ pub(super) fn is_name(text: &str) -> bool {
     sound && (1..=64).contains(&text.len())
 }
 
-fn read_name(name: &str) -> Result<String, Wrong> {
+/// Reads the name of something that logs, metrics and operators call by it.
+pub(super) fn read_name(name: &str, owner: &str) -> Result<String, Wrong> {
     if is_name(name) {
         Ok(name.to_owned())
     } else {
         Err(Wrong::new(
-            format!("`{}` cannot be the name of a node", name.escape_debug()),
+            format!("`{}` cannot be the name of {owner}", name.escape_debug()),
             "write 1 to 64 letters, digits, dots, underscores and hyphens",
         ))
     }

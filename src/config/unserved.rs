@@ -23,7 +23,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("listen.client_ca", "client certificates"),
     ("resume", "downloads that go on at another node"),
     ("trace", "tracing"),
-    ("vip", "virtual addresses"),
 ];
 
 /// The topologies that are not served.

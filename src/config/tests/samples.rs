@@ -40,6 +40,8 @@ fn the_example_shows_the_defaults() {
 fn the_example_has_every_key() {
     let mut complete = EXAMPLE.to_owned();
     complete.push_str("[cluster.account]\nuser = \"u\"\npassword = \"p\"\n");
+    let vip = "[vip]\ninterface = \"eth0\"\n[[vip.instance]]\nrouter_id = 1\naddresses = [\"10.0.0.9\"]\n";
+    complete.push_str(vip);
     let (_, known) = read_text(&complete, Path::new("f"), Files::LeftAlone).unwrap();
     let shown = keys_shown(EXAMPLE);
     let hidden: Vec<_> = known.difference(&shown).collect();
