@@ -6,4 +6,5 @@ pub mod drain;
 pub mod privilege;
 pub mod ready;
 pub mod signals;
+pub mod watchdog;
 pub mod workers;

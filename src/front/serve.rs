@@ -83,6 +83,7 @@ async fn begin(
             policy: policy.clone(),
             origin: Origin::new(client.ip(), https, policy.trusts(client.ip())),
             habit: Habit::default(),
+            farewells: door.drain.farewells(),
             turns: Turns::new(),
         })
     };
@@ -176,7 +177,7 @@ where
     tokio::select! {
         biased;
         first = poll_fn(|cx| stream.stream().poll_first(cx)) => return matches!(first, Ok(true)),
-        () = session.door.drain.started() => {}
+        () = session.goodbye() => {}
         () = session.turns.idle(session.policy.patience.idle) => {}
     }
     let _ = stream.clone().shutdown().await;
@@ -237,7 +238,7 @@ where
     tokio::select! {
         biased;
         done = poll_fn(|cx| round(&mut connection, cx)) => return ended(done),
-        () = session.door.drain.started() => {}
+        () = session.goodbye() => {}
         () = session.turns.idle(session.policy.patience.idle) => {}
     }
     goodbye(connection.as_mut());

@@ -35,6 +35,15 @@ pub struct Session {
     pub habit: Habit,
     /// The requests under way on it.
     pub turns: Arc<Turns>,
+    /// How often everybody had been asked to leave when it came.
+    pub farewells: usize,
+}
+
+impl Session {
+    /// Returns when the connection shall end after what runs on it.
+    pub async fn goodbye(&self) {
+        self.door.drain.goodbye(self.farewells).await;
+    }
 }
 
 /// Answers one request. Never fails: whatever happens, the client gets an answer and the log a line.

@@ -42,6 +42,8 @@ struct State {
     held: AtomicUsize,
     open: AtomicUsize,
     idle: Notify,
+    /// How often everybody was asked to go elsewhere although nothing ends here.
+    farewells: AtomicUsize,
 }
 
 impl State {
@@ -115,6 +117,36 @@ impl Watch {
             }
             begun.await;
         }
+    }
+
+    /// Asks every connection that is open now to end after what runs on it: the address that it came by is about to be
+    /// somebody else's. New ones are served as before.
+    pub fn ask_to_leave(&self) {
+        self.0.farewells.fetch_add(1, SeqCst);
+        self.0.begun.notify_waiters();
+    }
+
+    /// How often that was asked so far; a connection remembers it from its beginning.
+    pub fn farewells(&self) -> usize {
+        self.0.farewells.load(SeqCst)
+    }
+
+    /// Returns when the drain has begun, or when whoever remembers `farewells` was asked to leave since.
+    pub async fn goodbye(&self, farewells: usize) {
+        loop {
+            let begun = self.0.begun.notified();
+            tokio::pin!(begun);
+            begun.as_mut().enable();
+            if self.draining() || self.farewells() != farewells {
+                return;
+            }
+            begun.await;
+        }
+    }
+
+    /// What runs now, of every kind.
+    pub fn running(&self) -> usize {
+        self.0.held.load(SeqCst)
     }
 
     /// Tells the trigger of a connection, until the result is dropped.
@@ -210,6 +242,18 @@ mod tests {
         assert!(!is_ready(parted.as_mut()));
         drop(connection);
         assert!(is_ready(parted.as_mut()));
+    }
+
+    #[test]
+    fn who_is_asked_to_leave_says_goodbye_and_who_comes_later_stays() {
+        let (_trigger, watch) = new();
+        let before = watch.farewells();
+        let mut early = pin!(watch.goodbye(before));
+        assert!(!is_ready(early.as_mut()));
+        watch.ask_to_leave();
+        assert!(is_ready(early.as_mut()));
+        assert!(!is_ready(pin!(watch.goodbye(watch.farewells()))));
+        assert!(!watch.draining());
     }
 
     #[test]
