@@ -8,6 +8,8 @@
 pub mod address;
 pub mod announce;
 pub mod link;
+pub mod machine;
 pub mod netlink;
+pub mod packet;
 pub mod socket;
 pub mod virtual_mac;
