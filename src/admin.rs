@@ -7,6 +7,7 @@ pub mod auth;
 pub mod nodes;
 pub mod serve;
 pub mod sessions;
+pub mod vip;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::front::Door;
 use crate::lifecycle::ready::Ready;
 use crate::lifecycle::workers::Crew;
+use crate::vip::holder::Holder;
 
 /// What a reload came to, in lines for a person; `Err` when nothing changed and why.
 pub type Reloaded = Result<Vec<String>, Vec<String>>;
@@ -29,6 +31,8 @@ pub struct Desk {
     pub ready: Ready,
     /// Asks for a reload and for what came of it.
     pub reload: mpsc::Sender<oneshot::Sender<Reloaded>>,
+    /// The virtual addresses.
+    pub vip: Arc<Holder>,
     /// The bearer token that is asked for, if any.
     pub token: Option<String>,
 }

@@ -4,12 +4,14 @@
 //! Two places to run: the workers serve clients, the control runtime (this thread) serves the admin listener, probes,
 //! watches certificates and obeys signals, so that neither waits for the other.
 
+mod vip;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -24,6 +26,7 @@ use crate::lifecycle::drain;
 use crate::lifecycle::privilege;
 use crate::lifecycle::ready::Ready;
 use crate::lifecycle::signals::{Signal, Signals};
+use crate::lifecycle::watchdog::{self, Pulse};
 use crate::lifecycle::workers::Workers;
 use crate::net::listen;
 use crate::placement::obey;
@@ -36,6 +39,7 @@ use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::provider;
 use crate::upstream::probe::Prober;
+use crate::vip::holder::Holder;
 
 /// How often certificate files are looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -109,7 +113,9 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
         crate::telemetry::access::AccessLog::disabled()
     };
     let (trigger, watch) = drain::new();
+    let holder = Arc::new(Holder::new(watch.clone()));
     let door = Arc::new(Door {
+        ready: Ready::new(),
         state: State::new(world.snapshot.clone()),
         sinks: Arc::new(Sinks {
             metrics: metrics.clone(),
@@ -122,6 +128,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
         world,
         door,
         data,
+        holder,
         listeners: Vec::new(),
         probers: JoinSet::new(),
         upkeep: JoinSet::new(),
@@ -196,6 +203,7 @@ struct Process {
     world: World,
     door: Arc<Door>,
     data: Workers,
+    holder: Arc<Holder>,
     listeners: Vec<(SocketAddr, Listener)>,
     probers: JoinSet<()>,
     /// What keeps the session store; ends with the sessions that it belongs to.
@@ -213,7 +221,8 @@ impl Process {
     ) -> Result<(), Failure> {
         let mut signals = Signals::listen()?;
         let (ask, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(4);
-        let ready = Ready::new();
+        let ready = self.door.ready.clone();
+        let pulse = Pulse::start(self.data.crew());
         self.open(sockets)?;
         self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
         self.keep_sessions();
@@ -221,6 +230,7 @@ impl Process {
             door: self.door.clone(),
             data: self.data.crew().clone(),
             ready: ready.clone(),
+            vip: self.holder.clone(),
             reload: ask,
             token: self
                 .world
@@ -235,19 +245,28 @@ impl Process {
             tracing::info!(address = %listener.address(), "listening");
         }
         ready.set(Ready::STARTING, false);
+        self.keep_addresses(&ready, &pulse).await;
+        watchdog::tell_ready();
+        let mut alive = tokio::time::interval(watchdog::watched_every().unwrap_or(WATCH_EVERY) / 3);
+        alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut watch = tokio::time::interval(WATCH_EVERY);
         watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 signal = signals.next() => match signal {
-                    Signal::Reload => drop(self.reload()),
+                    Signal::Reload => drop(self.reload(&ready, &pulse).await),
                     Signal::Terminate => break,
                 },
-                Some(tell) = asked.recv() => drop(tell.send(self.reload())),
+                Some(tell) = asked.recv() => drop(tell.send(self.reload(&ready, &pulse).await)),
                 () = self.world.sessions.words().changed() => self.obey(),
                 _ = watch.tick() => self.watch_certificates(),
+                _ = alive.tick() => if pulse.silence(Instant::now()) < vip::DEAD {
+                    watchdog::tell_alive();
+                },
             }
         }
+        watchdog::tell_stopping();
+        self.give_addresses_away(&mut signals).await?;
         self.drain(trigger, signals).await
     }
 
@@ -309,8 +328,12 @@ impl Process {
             .zip(self.world.doors.iter().map(Option::as_ref))
     }
 
-    fn reload(&mut self) -> Reloaded {
+    async fn reload(&mut self, ready: &Ready, pulse: &Pulse) -> Reloaded {
+        let before = self.world.config.vip.clone();
         let outcome = self.try_reload();
+        if self.world.config.vip != before {
+            self.keep_addresses(ready, pulse).await;
+        }
         match &outcome {
             Ok(changes) => {
                 self.metrics.reload("done");

@@ -9,6 +9,7 @@ mod run;
 mod sessions;
 mod status;
 mod table;
+mod vip;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,8 @@ enum Command {
     Sessions(sessions::Sessions),
     /// Operate one node of a running Seawall
     Node(node::Node),
+    /// Show, release or claim the virtual addresses
+    Vip(vip::Vip),
     /// Load a registry with whole pulls or pushes and say how it did
     Bench(Box<bench::Bench>),
 }
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Status(status) => status.execute(),
         Command::Sessions(sessions) => sessions.execute(),
         Command::Node(node) => node.execute(),
+        Command::Vip(vip) => vip.execute(),
         Command::Bench(bench) => bench.execute(),
     })
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::lifecycle::drain;
+use crate::lifecycle::ready::Ready;
 use crate::proxy::finish::Sinks;
 use crate::state::State;
 
@@ -25,6 +26,8 @@ pub struct Door {
     pub state: State,
     /// Where counts and lines go.
     pub sinks: Arc<Sinks>,
+    /// What stands against serving at all.
+    pub ready: Ready,
     /// Who must be done before the process may end.
     pub drain: drain::Watch,
     /// One permit per client connection.

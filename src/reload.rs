@@ -330,6 +330,10 @@ fn snapshot(
             first_byte_other: timeouts.first_byte_other,
             stall: timeouts.stall,
             maintenance: timeouts.maintenance,
+            release: config
+                .vip
+                .as_ref()
+                .map_or(Duration::ZERO, |vip| vip.release_within),
             node_idle: timeouts.node_idle.min(Duration::from_secs(74)),
             pace: Pace {
                 idle: timeouts.body_idle,

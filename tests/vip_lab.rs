@@ -362,7 +362,7 @@ fn an_advert_goes_to_the_group_with_a_ttl_that_no_router_leaves() {
             (IpAddr::V6(host.ipv6), &ADVERT_V6[..]),
         ] {
             let wire = Wire::open(&link, source, &Reach::Multicast).unwrap();
-            wire.send(advert).unwrap();
+            wire.send(|_| advert.to_vec()).unwrap();
         }
     });
     let advert = "VRRPv3, Advertisement, vrid 51, prio 100, intvl 10cs, length";
@@ -394,7 +394,7 @@ fn a_named_peer_gets_adverts_and_nobody_else_does() {
             lab.host(1).inside(async || {
                 let (_, link) = self::link().await;
                 let wire = Wire::open(&link, source, &Reach::Peers(vec![peer])).unwrap();
-                wire.send(&ADVERT).unwrap();
+                wire.send(|_| ADVERT.to_vec()).unwrap();
             });
             let arrival = wire.receive().await.unwrap();
             assert_eq!(arrival.payload, ADVERT);
@@ -412,13 +412,13 @@ fn a_door_does_not_hear_itself() {
         let (_, link) = link().await;
         let source = IpAddr::V4(link.ipv4(&[]).unwrap());
         let wire = Wire::open(&link, source, &Reach::Multicast).unwrap();
-        wire.send(&ADVERT).unwrap();
+        wire.send(|_| ADVERT.to_vec()).unwrap();
         lab.host(2).inside(async || {
             let (_, link) = self::link().await;
             let source = IpAddr::V4(link.ipv4(&[]).unwrap());
             Wire::open(&link, source, &Reach::Multicast)
                 .unwrap()
-                .send(&ADVERT)
+                .send(|_| ADVERT.to_vec())
                 .unwrap();
         });
         // The first that it hears is the other's.

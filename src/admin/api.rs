@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Desk, auth, nodes, sessions};
+use super::{Desk, auth, nodes, sessions, vip};
 use crate::harbor::class::Class;
 use crate::session::key::Kind;
 use crate::session::word::Wish;
@@ -32,6 +32,9 @@ enum Question<'a> {
     /// What the operator wants of a node.
     Wish(&'a str, Wish),
     Weight(&'a str),
+    Vip,
+    Release,
+    Claim,
     /// What sticks, to this node or to any.
     Sessions(Option<&'a str>),
     /// Forget what sticks to this node.
@@ -47,6 +50,9 @@ impl<'a> Question<'a> {
             "/api/v1/status" => Question::Status,
             "/api/v1/nodes" => Question::Nodes,
             "/api/v1/reload" => Question::Reload,
+            "/api/v1/vip" => Question::Vip,
+            "/api/v1/vip/release" => Question::Release,
+            "/api/v1/vip/claim" => Question::Claim,
             "/api/v1/sessions" if *method == Method::DELETE => Question::Forget(of_node(query)),
             "/api/v1/sessions" => Question::Sessions(of_node(query)),
             _ => {
@@ -64,7 +70,9 @@ impl<'a> Question<'a> {
 
     const fn method(&self) -> Method {
         match self {
-            Question::Reload | Question::Wish(..) => Method::POST,
+            Question::Reload | Question::Release | Question::Claim | Question::Wish(..) => {
+                Method::POST
+            }
             Question::Weight(_) => Method::PUT,
             Question::Forget(_) => Method::DELETE,
             _ => Method::GET,
@@ -125,6 +133,9 @@ pub async fn answer(desk: &Arc<Desk>, request: Request<Incoming>) -> Answer {
                 "send {\"weight\": N} with N from 0 to 1000",
             ),
         },
+        Question::Vip => vip::status(desk),
+        Question::Release => vip::release(desk).await,
+        Question::Claim => vip::claim(desk).await,
         Question::Sessions(node) => sessions::list(desk, node).await,
         Question::Forget(Some(node)) => sessions::forget(desk, node).await,
         Question::Forget(None) => error(
@@ -237,6 +248,7 @@ async fn status(desk: &Desk) -> Value {
         "draining": desk.door.drain.draining(),
         "nodes": nodes::all(desk).await,
         "sessions": sessions::summary(desk),
+        "vip": vip::instances(desk),
     })
 }
 

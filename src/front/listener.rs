@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::policy::Policy;
 use super::{Door, serve};
+use crate::lifecycle::ready::Ready;
 use crate::lifecycle::workers::Crew;
 use crate::net::accept;
 
@@ -81,6 +82,7 @@ async fn accept_all(
             Ok((Err(_), _)) => continue,
             Err(error) => {
                 tracing::error!(%address, %error, "listener failed");
+                door.ready.set(Ready::LISTENER, true);
                 return;
             }
         };

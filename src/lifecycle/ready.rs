@@ -11,6 +11,9 @@ impl Ready {
     /// The reason that stands from the beginning, until somebody clears it.
     pub const STARTING: &'static str = "starting";
 
+    /// A listening socket broke; nothing but a restart mends it.
+    pub const LISTENER: &'static str = "a listener failed";
+
     /// Not ready, because [`Ready::STARTING`] still holds.
     pub fn new() -> Ready {
         Ready(Arc::new(Mutex::new(BTreeSet::from([Ready::STARTING]))))

@@ -3,7 +3,8 @@
 use nix::errno::Errno;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -20,6 +21,9 @@ pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                if STARVED_SINCE.load(Relaxed) != 0 {
+                    STARVED_SINCE.store(0, Relaxed);
+                }
                 // Fails only for a connection that is gone, and the first read will tell that.
                 let _ = stream.set_nodelay(true);
                 return Ok((stream, canonical(peer)));
@@ -27,6 +31,8 @@ pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr
             Err(error) => match judge(&error) {
                 Trouble::Connection => {}
                 Trouble::Resources => {
+                    let now = millis(Instant::now()).max(1);
+                    let _ = STARVED_SINCE.compare_exchange(0, now, Relaxed, Relaxed);
                     if COMPLAINTS.due(Instant::now()) {
                         tracing::warn!(%error, "cannot accept connections for now");
                     }
@@ -35,6 +41,23 @@ pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr
                 Trouble::Socket => return Err(error),
             },
         }
+    }
+}
+
+/// When files or memory ran out, in milliseconds after [`BEGAN`]; 0: they did not.
+static STARVED_SINCE: AtomicU64 = AtomicU64::new(0);
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn millis(now: Instant) -> u64 {
+    let since = now.saturating_duration_since(*BEGAN).as_millis();
+    u64::try_from(since).unwrap_or(u64::MAX)
+}
+
+/// For how long no connection could be accepted although some came, for lack of files or memory.
+pub fn starved_for() -> Duration {
+    match STARVED_SINCE.load(Relaxed) {
+        0 => Duration::ZERO,
+        since => Duration::from_millis(millis(Instant::now()).saturating_sub(since)),
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Patience {
     pub node_idle: Duration,
     /// For what is open on a node that goes into maintenance.
     pub maintenance: Duration,
+    /// For what runs before the virtual addresses are given away.
+    pub release: Duration,
     /// For a client's body.
     pub pace: Pace,
 }

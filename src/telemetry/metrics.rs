@@ -9,9 +9,11 @@ mod node;
 mod scrape;
 mod session;
 mod tally;
+mod vip;
 
 pub use node::NodeMetrics;
 pub use session::SessionMetrics;
+pub use vip::VipMetrics;
 
 use super::log::Drops;
 use histogram::Histogram;
@@ -41,6 +43,7 @@ struct Counts {
     listeners: Mutex<BTreeMap<String, Gauge>>,
     certificates: Mutex<Vec<(String, SystemTime)>>,
     sessions: Arc<SessionMetrics>,
+    vip: Mutex<BTreeMap<String, Arc<VipMetrics>>>,
     attempts: Tally,
     reloads: Tally,
     handshakes: Tally,
@@ -68,6 +71,7 @@ impl Metrics {
             listeners: Mutex::default(),
             certificates: Mutex::default(),
             sessions: Arc::default(),
+            vip: Mutex::default(),
             attempts: Tally::default(),
             reloads: Tally::default(),
             handshakes: Tally::default(),
@@ -141,6 +145,17 @@ impl Metrics {
     /// The numbers of what sticks to nodes.
     pub fn sessions(&self) -> Arc<SessionMetrics> {
         self.counts.sessions.clone()
+    }
+
+    /// The numbers of a virtual router, made at the first call and the same ones ever after.
+    pub fn vip(&self, instance: &str) -> Arc<VipMetrics> {
+        self.counts
+            .vip
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(instance.to_owned())
+            .or_default()
+            .clone()
     }
 
     /// Counts one attempt at a node in `attempts_total`.
@@ -304,6 +319,9 @@ mod tests {
             "session_entries",
             "session_store_up",
             "session_store_seconds",
+            "vip_master",
+            "vip_transitions",
+            "vip_adverts_refused",
             "session_values_damaged",
             "session_writes_dropped",
             "config_reloads",

@@ -110,12 +110,13 @@ impl Wire {
         })
     }
 
-    /// Sends an advert to the group or to every peer, without waiting. The error is that of the last of them that
-    /// could not be sent to; all were tried.
-    pub fn send(&self, payload: &[u8]) -> io::Result<()> {
+    /// Sends an advert to the group or to every peer, without waiting; `payload` is what it is for a destination. The
+    /// error is that of the last of them that could not be sent to; all were tried.
+    pub fn send(&self, payload: impl Fn(IpAddr) -> Vec<u8>) -> io::Result<()> {
         let mut result = Ok(());
         for target in &self.targets {
-            if let Err(error) = self.sender.send_to(payload, &(*target).into()) {
+            let bytes = payload(target.ip());
+            if let Err(error) = self.sender.send_to(&bytes, &(*target).into()) {
                 let what = format!("cannot send an advert to {}", target.ip());
                 result = Err(Capability::NetRaw.explain(what, error));
             }

@@ -13,6 +13,7 @@ use seawall::front::listener::Listener;
 use seawall::front::policy::Policy;
 use seawall::harbor::dialect::Dialect;
 use seawall::lifecycle::drain;
+use seawall::lifecycle::ready::Ready;
 use seawall::lifecycle::workers::Workers;
 use seawall::net::listen;
 use seawall::proxy::finish::Sinks;
@@ -64,6 +65,7 @@ impl House {
                 metrics,
                 access: log.access(),
             }),
+            ready: Ready::new(),
             drain: watch,
             permits: Arc::new(Semaphore::new(world.config.limits.connections)),
         });

@@ -19,6 +19,7 @@ impl Collector for Scrape {
         traffic(counts, &mut out)?;
         nodes(counts, &mut out)?;
         sessions(counts, &mut out)?;
+        vip(counts, &mut out)?;
         door(counts, &mut out)
     }
 }
@@ -172,6 +173,31 @@ fn sessions(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Erro
         "Writes to the session store that found no room",
         &sessions.dropped,
     )
+}
+
+fn vip(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let routers = counts.vip.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut family = gauge(out, "vip_master", "Whether this door has the addresses")?;
+    for (name, router) in &*routers {
+        set(&mut family, &[("instance", name)], router.master.get())?;
+    }
+    let mut family = counter(out, "vip_transitions", "Changes of a virtual router")?;
+    for (name, router) in &*routers {
+        for (to, count) in router.transitions.read() {
+            add(&mut family, &[("instance", name), ("to", to)], count)?;
+        }
+    }
+    let mut family = counter(out, "vip_adverts_refused", "Adverts that were ignored")?;
+    for (name, router) in &*routers {
+        for (reason, count) in router.refused.read() {
+            add(
+                &mut family,
+                &[("instance", name), ("reason", reason)],
+                count,
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// A counter without labels.

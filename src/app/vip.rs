@@ -1,0 +1,67 @@
+//! The virtual addresses of a running process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Failure, Process};
+use crate::front::Door;
+use crate::harbor::class::Class;
+use crate::lifecycle::ready::Ready;
+use crate::lifecycle::signals::{Signal, Signals};
+use crate::lifecycle::watchdog::Pulse;
+use crate::net::accept;
+use crate::vip::run::{Fitness, Vip};
+
+/// A worker that gave no sign of life for so long is dead, or as good as that for its clients.
+pub(super) const DEAD: Duration = Duration::from_secs(3);
+
+impl Process {
+    /// Starts the virtual routers of the current world, or starts them anew where they changed.
+    pub(super) async fn keep_addresses(&self, ready: &Ready, pulse: &Pulse) {
+        let wanted = self.world.config.vip.as_ref();
+        let vip = wanted.and_then(|config| {
+            let physician = physician(self.door.clone(), ready.clone(), pulse.clone());
+            Vip::start(config, physician, &self.metrics)
+                .map_err(|error| tracing::error!(%error, "vip: no virtual address"))
+                .ok()
+        });
+        if let Some(before) = self.holder.replace(vip) {
+            before.stop().await;
+        }
+    }
+}
+
+impl Process {
+    /// Gives the virtual addresses to the next door before anything here ends; a second signal ends that.
+    pub(super) async fn give_addresses_away(&self, signals: &mut Signals) -> Result<(), Failure> {
+        let within = self.world.snapshot.patience.release;
+        let given = self.holder.stop(within);
+        tokio::pin!(given);
+        loop {
+            tokio::select! {
+                () = &mut given => return Ok(()),
+                signal = signals.next() => if signal == Signal::Terminate {
+                    tracing::warn!("second signal: ending at once");
+                    return Err(Failure::CutShort);
+                },
+            }
+        }
+    }
+}
+
+/// Asks how fit the door is, without waiting for anybody.
+fn physician(door: Arc<Door>, ready: Ready, pulse: Pulse) -> crate::vip::run::Physician {
+    Box::new(move |now| {
+        let trouble = if pulse.silence(now) > DEAD {
+            Some("the data plane does not answer".to_owned())
+        } else if accept::starved_for() > DEAD {
+            Some("no connection can be accepted: files or memory ran out".to_owned())
+        } else {
+            ready.reasons().into_iter().next()
+        };
+        Fitness {
+            trouble,
+            nodes: door.state.read().cluster.serves_well(Class::ManifestRead),
+        }
+    })
+}

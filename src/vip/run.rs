@@ -1,0 +1,458 @@
+//! The thread that keeps the virtual routers: its deadlines hold whatever the data plane does.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::link::{Link, Watch};
+use super::machine::State;
+use super::netlink::Netlink;
+use super::router::{Router, Standing};
+use super::socket::{Arrival, Wire};
+use crate::config;
+use crate::telemetry::metrics::Metrics;
+
+/// How often the door's fitness is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long things must be well before they count as well again: a door that comes and goes is worse than one that is away.
+const CALM: Duration = Duration::from_secs(5);
+/// How long there must be no node before that counts.
+const WITHOUT_NODES: Duration = Duration::from_secs(1);
+/// Between two tries at what the system refused.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How fit the door is, at the moment of the question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fitness {
+    /// What this door itself lacks: it must not have the addresses then.
+    pub trouble: Option<String>,
+    /// Whether there is a node to serve. Other doors may lack them as well, so somebody has the addresses all the same.
+    pub nodes: bool,
+}
+
+/// Asked ten times a second; must not wait.
+pub type Physician = Box<dyn Fn(Instant) -> Fitness + Send>;
+
+/// What an operator or the end of the process wants.
+enum Order {
+    Release,
+    Claim,
+    Stop,
+}
+
+/// What comes in from outside.
+enum Event {
+    Interface(String, Option<Link>),
+    Advert(usize, Arrival),
+    /// The wire of a router broke.
+    Silence(usize),
+}
+
+/// The running virtual routers. Dropping it leaves the addresses to their lifetimes; [`Vip::stop`] gives them away.
+pub struct Vip {
+    orders: mpsc::UnboundedSender<(Order, oneshot::Sender<()>)>,
+    standings: Arc<Mutex<Vec<Standing>>>,
+}
+
+impl Vip {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread for it, or no way to ask about interfaces.
+    pub fn start(
+        config: &config::Vip,
+        physician: Physician,
+        metrics: &Metrics,
+    ) -> io::Result<Self> {
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let standings = Arc::<Mutex<Vec<Standing>>>::default();
+        let (config, metrics, shown) = (config.clone(), metrics.clone(), standings.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        thread::Builder::new()
+            .name("seawall-vip".to_owned())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    match Keeper::new(&config, physician, &metrics, shown) {
+                        Ok(keeper) => keeper.run(ordered).await,
+                        Err(error) => tracing::error!(%error, "vip: no virtual address"),
+                    }
+                });
+            })?;
+        Ok(Vip { orders, standings })
+    }
+
+    /// Every virtual router, in the order of the configuration.
+    pub fn standings(&self) -> Vec<Standing> {
+        let standings = self.standings.lock();
+        standings.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether this door has any address.
+    pub fn is_master(&self) -> bool {
+        self.standings()
+            .iter()
+            .any(|standing| standing.state == State::Master)
+    }
+
+    /// Gives every address away until [`Vip::claim`]; returns when that is done.
+    pub async fn release(&self) {
+        self.order(Order::Release).await;
+    }
+
+    /// Takes part again, and takes over from doors of lower priority.
+    pub async fn claim(&self) {
+        self.order(Order::Claim).await;
+    }
+
+    /// Gives every address away and ends the thread.
+    pub async fn stop(&self) {
+        self.order(Order::Stop).await;
+    }
+
+    async fn order(&self, order: Order) {
+        let (done, wait) = oneshot::channel();
+        if self.orders.send((order, done)).is_ok() {
+            let _ = wait.await;
+        }
+    }
+}
+
+/// What the thread keeps.
+struct Keeper {
+    routers: Vec<Router>,
+    physician: Physician,
+    /// Since when something is wrong with the door, or was last.
+    trouble: Steady,
+    nodes: Steady,
+    standings: Arc<Mutex<Vec<Standing>>>,
+    events: mpsc::Receiver<Event>,
+    tell: mpsc::Sender<Event>,
+    /// Who listens on wires and interfaces.
+    ears: JoinSet<()>,
+}
+
+/// A condition that must hold for a while before it counts.
+struct Steady {
+    good: bool,
+    since: Option<Instant>,
+    /// How long it must be bad, and how long good.
+    after: [Duration; 2],
+}
+
+impl Steady {
+    fn new(bad: Duration, good: Duration) -> Self {
+        Steady {
+            good: true,
+            since: None,
+            after: [bad, good],
+        }
+    }
+
+    /// What counts, after what is seen `now`.
+    fn see(&mut self, good: bool, now: Instant) -> bool {
+        if good == self.good {
+            self.since = None;
+        } else {
+            let since = *self.since.get_or_insert(now);
+            let [bad, well] = self.after;
+            let enough = if good { well } else { bad };
+            if now.saturating_duration_since(since) >= enough {
+                self.good = good;
+                self.since = None;
+            }
+        }
+        self.good
+    }
+}
+
+impl Keeper {
+    fn new(
+        config: &config::Vip,
+        physician: Physician,
+        metrics: &Metrics,
+        standings: Arc<Mutex<Vec<Standing>>>,
+    ) -> io::Result<Self> {
+        let netlink = Netlink::open()?;
+        let router = |instance: &config::VipInstance| {
+            let numbers = metrics.vip(&instance.name);
+            Router::new(
+                instance.clone(),
+                config.virtual_mac,
+                netlink.clone(),
+                numbers,
+            )
+        };
+        let routers: Vec<Router> = config.instance.iter().map(router).collect();
+        let (tell, events) = mpsc::channel(64);
+        let mut ears = JoinSet::new();
+        let interfaces: BTreeSet<String> = config
+            .instance
+            .iter()
+            .flat_map(|one| one.track_interfaces.iter().chain([&one.interface]))
+            .cloned()
+            .collect();
+        for name in interfaces {
+            ears.spawn(watch(name, tell.clone()));
+        }
+        Ok(Keeper {
+            routers,
+            physician,
+            trouble: Steady::new(Duration::ZERO, CALM),
+            nodes: Steady::new(WITHOUT_NODES, CALM),
+            standings,
+            events,
+            tell,
+            ears,
+        })
+    }
+
+    async fn run(mut self, mut ordered: mpsc::UnboundedReceiver<(Order, oneshot::Sender<()>)>) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let life = self
+            .routers
+            .iter()
+            .map(Router::lifetime)
+            .min()
+            .unwrap_or(AGAIN);
+        let mut refresh = tokio::time::interval(life / 3);
+        refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut again = tokio::time::interval(AGAIN);
+        again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let due = self
+                .routers
+                .iter()
+                .filter_map(|router| router.machine.next_deadline())
+                .min();
+            let deadline = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let mut done = None;
+            tokio::select! {
+                biased;
+                () = deadline => self.tick().await,
+                Some((order, tell)) = ordered.recv() => {
+                    self.tick().await;
+                    self.obey(&order).await;
+                    done = Some(tell);
+                    if matches!(order, Order::Stop) {
+                        self.show();
+                        let _ = done.take().map(|done| done.send(()));
+                        return;
+                    }
+                }
+                Some(event) = self.events.recv() => {
+                    // A process that was frozen looks at its clock before it looks at what came meanwhile.
+                    self.tick().await;
+                    self.happened(event).await;
+                }
+                _ = refresh.tick() => self.refresh().await,
+                _ = look.tick() => self.look().await,
+                _ = again.tick() => self.try_again(),
+            }
+            self.show();
+            if let Some(done) = done {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        for at in 0..self.routers.len() {
+            self.change(at, |router| router.machine.tick(now)).await;
+        }
+    }
+
+    /// Lets one router change, and the others of its group with it.
+    async fn change(&mut self, at: usize, change: impl FnOnce(&mut Router)) {
+        let Some(router) = self.routers.get_mut(at) else {
+            return;
+        };
+        let before = router.machine.state();
+        change(router);
+        router.act().await;
+        let after = router.machine.state();
+        let Some(group) = router.config.sync_group.clone().filter(|_| before != after) else {
+            return;
+        };
+        let now = Instant::now();
+        for (other, router) in self.routers.iter_mut().enumerate() {
+            if other == at || router.config.sync_group.as_ref() != Some(&group) {
+                continue;
+            }
+            match after {
+                State::Fault => router.machine.set_fit(false, now),
+                state => router.machine.follow(state, now),
+            }
+            router.act().await;
+        }
+    }
+
+    async fn obey(&mut self, order: &Order) {
+        let now = Instant::now();
+        for router in &mut self.routers {
+            match order {
+                Order::Release | Order::Stop => router.machine.release(now),
+                Order::Claim => router.machine.claim(now),
+            }
+            router.act().await;
+        }
+    }
+
+    async fn happened(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Advert(at, arrival) => {
+                self.change(at, |router| router.arrived(&arrival, now))
+                    .await;
+            }
+            Event::Silence(at) => {
+                if let Some(router) = self.routers.get_mut(at) {
+                    let name = router.config.interface.clone();
+                    router.interface(&name, None);
+                }
+            }
+            Event::Interface(name, link) => {
+                for at in 0..self.routers.len() {
+                    let Some(router) = self.routers.get_mut(at) else {
+                        continue;
+                    };
+                    if let Some(wire) = router.interface(&name, link.as_ref()) {
+                        self.listen(at, wire);
+                    }
+                }
+                self.look().await;
+            }
+        }
+    }
+
+    fn listen(&mut self, at: usize, wire: Arc<Wire>) {
+        let tell = self.tell.clone();
+        // Ends when the router has another wire, and nobody holds this one but its ear.
+        let wire = Arc::downgrade(&wire);
+        self.ears.spawn(async move {
+            while let Some(open) = wire.upgrade() {
+                let heard = tokio::time::timeout(AGAIN, open.receive()).await;
+                drop(open);
+                let event = match heard {
+                    Ok(Ok(arrival)) => Event::Advert(at, arrival),
+                    Ok(Err(_)) => Event::Silence(at),
+                    Err(_) => continue,
+                };
+                let over = matches!(event, Event::Silence(_));
+                if tell.send(event).await.is_err() || over {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn refresh(&mut self) {
+        let now = Instant::now();
+        for at in 0..self.routers.len() {
+            if let Some(router) = self.routers.get_mut(at) {
+                router.refresh(now).await;
+            }
+            self.change(at, |_| {}).await;
+        }
+    }
+
+    /// Looks at how fit the door is.
+    async fn look(&mut self) {
+        self.tick().await;
+        let now = Instant::now();
+        let Fitness { trouble, nodes } = (self.physician)(now);
+        let well = self.trouble.see(trouble.is_none(), now);
+        let nodes = self.nodes.see(nodes, now);
+        let trouble = (!well)
+            .then(|| trouble.unwrap_or_else(|| "this door was not well a moment ago".to_owned()));
+        for at in 0..self.routers.len() {
+            // All routers of a group are as fit as the least fit of them.
+            let group = self
+                .routers
+                .get(at)
+                .and_then(|router| router.config.sync_group.clone());
+            let of_group = group.and_then(|group| {
+                let mut others = self
+                    .routers
+                    .iter()
+                    .filter(|r| r.config.sync_group.as_ref() == Some(&group));
+                others.find_map(Router::obstacle)
+            });
+            let trouble = trouble.clone().or(of_group);
+            self.change(at, |router| router.judge(trouble.as_deref(), nodes, now))
+                .await;
+        }
+    }
+
+    fn try_again(&mut self) {
+        for at in 0..self.routers.len() {
+            if let Some(wire) = self.routers.get_mut(at).and_then(Router::open) {
+                self.listen(at, wire);
+            }
+        }
+    }
+
+    fn show(&self) {
+        let standings = self.routers.iter().map(Router::standing).collect();
+        *self
+            .standings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = standings;
+    }
+}
+
+/// Tells what an interface is, now and whenever it changes.
+async fn watch(name: String, tell: mpsc::Sender<Event>) {
+    loop {
+        if let Ok(mut watch) = Watch::open(&name).await {
+            let mut link = watch.link().cloned();
+            loop {
+                if tell
+                    .send(Event::Interface(name.clone(), link))
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+                match watch.changed().await {
+                    Ok(changed) => link = changed.cloned(),
+                    Err(_) => break,
+                }
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_and_goes_does_not_count_as_well() {
+        let second = Duration::from_secs(1);
+        let begin = Instant::now();
+        let mut steady = Steady::new(second, 5 * second);
+        let mut see = |good, at: u32| steady.see(good, begin + second * at);
+        assert!(see(false, 0));
+        assert!(!see(false, 1));
+        for at in 2..10 {
+            assert!(!see(at % 4 != 0, at));
+        }
+        assert!(!see(true, 13));
+        assert!(see(true, 14));
+    }
+}
