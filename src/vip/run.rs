@@ -55,7 +55,7 @@ enum Event {
 
 /// The running virtual routers. Dropping it leaves the addresses to their lifetimes; [`Vip::stop`] gives them away.
 pub struct Vip {
-    orders: mpsc::UnboundedSender<(Order, oneshot::Sender<()>)>,
+    orders: mpsc::Sender<(Order, oneshot::Sender<()>)>,
     standings: Arc<Mutex<Vec<Standing>>>,
 }
 
@@ -69,7 +69,7 @@ impl Vip {
         physician: Physician,
         metrics: &Metrics,
     ) -> io::Result<Self> {
-        let (orders, ordered) = mpsc::unbounded_channel();
+        let (orders, ordered) = mpsc::channel(16);
         let standings = Arc::<Mutex<Vec<Standing>>>::default();
         let (config, metrics, shown) = (config.clone(), metrics.clone(), standings.clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -118,7 +118,7 @@ impl Vip {
 
     async fn order(&self, order: Order) {
         let (done, wait) = oneshot::channel();
-        if self.orders.send((order, done)).is_ok() {
+        if self.orders.send((order, done)).await.is_ok() {
             let _ = wait.await;
         }
     }
@@ -213,7 +213,7 @@ impl Keeper {
         })
     }
 
-    async fn run(mut self, mut ordered: mpsc::UnboundedReceiver<(Order, oneshot::Sender<()>)>) {
+    async fn run(mut self, mut ordered: mpsc::Receiver<(Order, oneshot::Sender<()>)>) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let life = self
