@@ -57,6 +57,8 @@ pub struct Router {
     virtual_mac: bool,
     netlink: Netlink,
     link: Option<Link>,
+    /// Whether the system has told of the interface at all.
+    seen: bool,
     /// Other interfaces that it needs, and whether they run.
     tracked: HashMap<String, bool>,
     wire: Option<Arc<Wire>>,
@@ -112,6 +114,7 @@ impl Router {
             virtual_mac,
             netlink,
             link: None,
+            seen: false,
             wire: None,
             source: None,
             held: Vec::new(),
@@ -157,6 +160,7 @@ impl Router {
         if name != self.config.interface {
             return None;
         }
+        self.seen = true;
         let source = link.and_then(|link| self.source_on(link));
         let same_link = self.link.as_ref().map(|link| link.index) == link.map(|link| link.index);
         let same = same_link && source == self.source && self.wire.is_some();
@@ -236,6 +240,9 @@ impl Router {
 
     /// Says whether the door as a whole is fit, and why not; `nodes`: whether there is a node to serve.
     pub fn judge(&mut self, trouble: Option<&str>, nodes: bool, now: Instant) {
+        if !self.seen {
+            return;
+        }
         let obstacle = trouble.map(str::to_owned).or_else(|| self.obstacle());
         match &obstacle {
             Some(why) => self.say_unfit(why),
