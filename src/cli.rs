@@ -3,6 +3,7 @@
 mod ask;
 mod bench;
 mod check;
+mod import;
 mod node;
 mod reload;
 mod run;
@@ -50,6 +51,8 @@ enum Command {
     Node(node::Node),
     /// Show, release or claim the virtual addresses
     Vip(vip::Vip),
+    /// Make a configuration from that of another front end
+    Import(import::Import),
     /// Load a registry with whole pulls or pushes and say how it did
     Bench(Box<bench::Bench>),
 }
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Sessions(sessions) => sessions.execute(),
         Command::Node(node) => node.execute(),
         Command::Vip(vip) => vip.execute(),
+        Command::Import(import) => import.execute(),
         Command::Bench(bench) => bench.execute(),
     })
 }

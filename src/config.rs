@@ -15,6 +15,7 @@ mod doors;
 pub mod duration;
 mod health;
 pub mod host;
+pub mod keepalived;
 mod limits;
 mod listen;
 mod log;

@@ -19,6 +19,7 @@ mod drain;
 mod framing;
 mod front_door;
 mod headers;
+mod import;
 mod memory;
 mod nodes_come_and_go;
 mod real_clients;
