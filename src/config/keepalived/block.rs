@@ -68,7 +68,9 @@ impl Known {
         if let Some(key) = all().find(|key| *key == word) {
             return Some((key, false));
         }
-        let near = nearest(word, all())?;
+        // What differs more in length is not near, and comparing takes its time.
+        let similar = |key: &&str| key.len().abs_diff(word.len()) <= key.len().div_ceil(3);
+        let near = nearest(word, all().filter(similar))?;
         all().find(|key| *key == near).map(|key| (key, true))
     }
 
