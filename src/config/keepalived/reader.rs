@@ -145,8 +145,12 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, line: &str, place: &Place, depth: usize) -> Result<(), Problem> {
-        if depth > DEEPEST || self.lines.len() >= MOST_LINES {
+        if depth > DEEPEST {
             return Err(endless(place));
+        }
+        if self.lines.len() >= MOST_LINES {
+            let what = format!("is longer than {MOST_LINES} lines with what it includes");
+            return Err(place.problem("file", what, "import a part of it at a time"));
         }
         let lead = line.trim_start();
         if let Some((name, value)) = definition(lead) {
