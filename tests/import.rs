@@ -27,8 +27,8 @@ fn remark<'a>(import: &'a Import, line: usize, directive: &str) -> &'a Remark {
     found.unwrap_or_else(|| panic!("nothing on {directive} in line {line}"))
 }
 
-/// Whether the rest of Seawall takes the configuration, its virtual addresses aside: those are served elsewhere.
+/// Whether Seawall takes the configuration.
 fn taken(import: &Import) -> Result<config::Config, Vec<Problem>> {
-    let text = import.text.split("\n[vip]\n").next().unwrap();
+    let text = &import.text;
     config::parse(text, Path::new("seawall.toml"))
 }

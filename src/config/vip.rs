@@ -5,6 +5,7 @@ mod overlap;
 #[cfg(test)]
 mod tests;
 
+pub(super) use instance::may_be_shared;
 pub use instance::{VipInstance, VrrpVersion};
 
 use std::time::Duration;

@@ -98,7 +98,14 @@ fn placeholders_become_missing_keys() {
         .iter()
         .map(|problem| problem.key.as_str())
         .collect();
-    assert_eq!(keys, ["cluster.node.url", "cluster.node.url"]);
+    assert_eq!(
+        keys,
+        [
+            "cluster.node.url",
+            "cluster.node.url",
+            "vip.instance.addresses"
+        ]
+    );
 }
 
 #[test]

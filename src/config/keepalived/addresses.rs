@@ -8,6 +8,7 @@ use super::report::Verdict::{Dropped, Kept, Mended, Translated};
 use super::report::shown;
 use super::top::Translation;
 use super::tree::Directive;
+use crate::config::vip::may_be_shared;
 
 /// RFC 3768 has room for this much.
 const LONGEST_PASSWORD: usize = 8;
@@ -175,7 +176,7 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
     let (address, length) = text
         .split_once('/')
         .map_or((text, None), |(a, l)| (a, Some(l)));
-    let address: IpAddr = address.parse().ok()?;
+    let address: IpAddr = address.parse().ok().filter(|ip| may_be_shared(*ip))?;
     let most = if address.is_ipv6() { 128 } else { 32 };
     let length = match length {
         None => most,

@@ -85,8 +85,6 @@ impl Translation {
             self.say(block, Mended, why);
             return;
         }
-        let why = format!("`sync_group = \"{quoted}\"` in its instances");
-        self.say(block, Translated, why);
         for item in GROUP.walk(block.inside(), &mut self.report) {
             match item.key {
                 "group" => {
@@ -108,6 +106,34 @@ impl Translation {
                 }
             }
         }
+        let why = format!("`sync_group = \"{quoted}\"` in its instances");
+        if self.make_alike(name) {
+            let why = format!(
+                "{why}; they differed in priority or preemption, so that no host might have had all of them: all get those of the first"
+            );
+            self.say(block, Mended, why);
+        } else {
+            self.say(block, Translated, why);
+        }
+    }
+
+    /// Gives the members of a group one priority; whether they differed.
+    fn make_alike(&mut self, name: &str) -> bool {
+        let mut members = self
+            .draft
+            .instances
+            .iter_mut()
+            .filter(|one| one.sync_group.as_deref() == Some(name));
+        let Some(first) = members.next() else {
+            return false;
+        };
+        let terms = (first.priority, first.preempt, first.preempt_delay);
+        let mut differed = false;
+        for one in members {
+            differed |= (one.priority, one.preempt) != (terms.0, terms.1);
+            (one.priority, one.preempt, one.preempt_delay) = terms;
+        }
+        differed
     }
 
     fn members(&mut self, block: &Item<'_>, name: &str) {

@@ -185,17 +185,19 @@ fn read_address(text: &str) -> Result<IpNet, Wrong> {
     let address = text
         .parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    let usable = |net: &IpNet| {
-        let ip = net.addr();
-        let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-        !ip.is_unspecified() && !ip.is_multicast() && !ip.is_loopback() && !broadcast
-    };
-    address.ok().filter(usable).ok_or_else(|| {
+    let usable = address.ok().filter(|net| may_be_shared(net.addr()));
+    usable.ok_or_else(|| {
         Wrong::new(
             format!("`{}` cannot be a virtual address", text.escape_debug()),
             "write it like \"192.168.198.100/32\" or \"fd00::100/128\"",
         )
     })
+}
+
+/// Whether a host may have such an address on an interface.
+pub(in crate::config) fn may_be_shared(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !ip.is_unspecified() && !ip.is_multicast() && !ip.is_loopback() && !broadcast
 }
 
 /// An address that adverts come from or go to, beside the virtual `addresses`.
