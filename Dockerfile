@@ -5,6 +5,10 @@
 #
 # The program may bind ports below 1024 and has no other privilege. Where capabilities are dropped, leave it that one:
 # --cap-drop ALL --cap-add NET_BIND_SERVICE
+#
+# A virtual address ([vip]) belongs to the host, and takes two more. They come with the container, not with the program,
+# so that it runs without them as well; user 0 is needed for them to arrive:
+# --network host --user 0 --cap-drop ALL --cap-add NET_BIND_SERVICE --cap-add NET_ADMIN --cap-add NET_RAW
 
 ARG BUILD_IMAGE=rust:1-bookworm
 ARG RUN_IMAGE=debian:bookworm-slim
