@@ -17,8 +17,12 @@ demo: export ONCE := $(ONCE)
 demo:
 	@deploy/demo.sh
 
+# What measures time must not share the machine with other tests: it runs afterwards, one by one.
+ALONE := sticky::failover vip::
+
 test: tools
-	cargo test --locked
+	cargo test --locked -- $(ALONE:%=--skip %)
+	cargo test --locked --test seawall -- $(ALONE) --test-threads 1
 
 # Envoy comes from where Debian has none: without it the benchmark names it as absent.
 bench:

@@ -1,8 +1,9 @@
 //! The only file that knows everybody: builds the process from a configuration, starts its runtimes, applies what a
 //! reload built, and waits for the end.
 //!
-//! Two places to run: the workers serve clients, the control runtime (this thread) serves the admin listener, probes,
-//! watches certificates and obeys signals, so that neither waits for the other.
+//! Three places to run: the workers serve clients, the control runtime (this thread) serves the admin listener, probes,
+//! watches certificates and obeys signals, and a thread of its own keeps the virtual addresses, so that none waits for
+//! another.
 
 mod vip;
 
@@ -178,7 +179,15 @@ fn bind_all(
         .iter()
         .filter(|door| !open.contains(&door.address))
     {
-        match listen::bind(door.address) {
+        let virtual_address = config.vip.as_ref().is_some_and(|vip| {
+            let mut addresses = vip.instance.iter().flat_map(|one| &one.addresses);
+            addresses.any(|net| net.addr() == door.address.ip())
+        });
+        let bind = match virtual_address {
+            true => listen::bind_ahead,
+            false => listen::bind,
+        };
+        match bind(door.address) {
             Ok(socket) => sockets.push((door.address, socket)),
             Err(error) => {
                 let fix = match error.kind() {

@@ -19,4 +19,5 @@ pub mod packet;
 pub mod router;
 pub mod run;
 pub mod socket;
+mod steady;
 pub mod virtual_mac;

@@ -32,4 +32,5 @@ mod support;
 mod support_works;
 mod surprises;
 mod swap;
+mod systemd;
 mod vip_lab;

@@ -10,12 +10,21 @@ const BACKLOG: i32 = 4096;
 /// A listening socket that does not block, ready for `tokio::net::TcpListener::from_std`. `[::]` takes IPv4 too.
 /// The error names the address.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    open(address).map_err(|error| {
+    named(address, open(address, false))
+}
+
+/// The same for an address that this machine may get later: a virtual one.
+pub fn bind_ahead(address: SocketAddr) -> io::Result<TcpListener> {
+    named(address, open(address, true))
+}
+
+fn named(address: SocketAddr, opened: io::Result<TcpListener>) -> io::Result<TcpListener> {
+    opened.map_err(|error| {
         io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
     })
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+fn open(address: SocketAddr, ahead: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -25,6 +34,12 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     if let IpAddr::V6(ip) = address.ip() {
         socket.set_only_v6(!ip.is_unspecified())?;
+    }
+    if ahead {
+        match address {
+            SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+            SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
+        }
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -45,6 +60,17 @@ mod tests {
         let error = bind(address).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+
+    #[test]
+    fn only_an_address_that_may_come_can_be_listened_on_before_it_is_there() {
+        // RFC 5737: nobody has it.
+        let address = "192.0.2.1:0".parse().unwrap();
+        assert_eq!(
+            bind(address).unwrap_err().kind(),
+            io::ErrorKind::AddrNotAvailable
+        );
+        bind_ahead(address).unwrap();
     }
 
     #[test]
