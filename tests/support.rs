@@ -16,3 +16,4 @@ pub mod netns;
 pub mod origin;
 pub mod ports;
 pub mod redis;
+pub mod vip;

@@ -45,12 +45,39 @@ impl Told {
 /// # Panics
 /// If it is not installed: these tests prove something with it or fail.
 pub fn program(name: &str, package: &str, limit: Duration) -> Command {
+    program_in(None, name, package, limit)
+}
+
+/// The same in a network namespace.
+pub fn program_in(namespace: Option<&str>, name: &str, package: &str, limit: Duration) -> Command {
     demand(name, package);
-    let mut command = Command::new("timeout");
+    let mut command = within(namespace, "timeout");
     command
         .args(["--kill-after=5", &limit.as_secs().to_string(), name])
         .stdin(Stdio::null());
     command
+}
+
+/// A program that runs in a network namespace, or where the test does.
+pub fn within(namespace: Option<&str>, name: &str) -> Command {
+    let Some(namespace) = namespace else {
+        return Command::new(name);
+    };
+    // `ip netns exec` would give it another /sys, without the control groups that docker needs.
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{namespace}"));
+    command.arg(name);
+    command
+}
+
+/// A registry that clients speak to from elsewhere than the test.
+pub struct Far<'a> {
+    /// The network namespace of the clients.
+    pub namespace: &'a str,
+    /// `host:port`.
+    pub registry: &'a str,
+    /// The PEM file of the authority that they trust.
+    pub ca: &'a Path,
 }
 
 /// Fails the test if a program is missing.

@@ -35,7 +35,8 @@ pub struct Lab {
 
 /// One host: its own interfaces, addresses and neighbours.
 pub struct Host {
-    name: String,
+    /// The name of its namespace.
+    pub name: String,
     switch: String,
     port: String,
     /// `10.77.0.N` with N from 1, in a `/24`.
@@ -315,9 +316,14 @@ impl Running {
         );
     }
 
+    /// Its process.
+    pub fn id(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+        kill(self.id(), signal).unwrap();
     }
 
     /// Waits for its end.

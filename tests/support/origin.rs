@@ -404,7 +404,7 @@ fn converse(
 }
 
 /// What a healthy Harbor 2.x says to a probe.
-fn well(head: &str) -> String {
+pub fn well(head: &str) -> String {
     let answer = |status: &str, more: &str, body: &str| {
         let length = body.len();
         format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{more}\r\n{body}")

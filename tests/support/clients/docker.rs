@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use super::{Told, demand, image, program, run};
+use super::{Far, Told, demand, image, program, run, within};
 use crate::support::door::Door;
 
 /// Named by its path, since a client of another origin may stand before it in the PATH and be too young for the daemon.
@@ -36,6 +36,15 @@ impl Docker {
 
     /// The same with an authority that may be another than the door's.
     pub fn believing(ca: &Path, door: &Door) -> Self {
+        Self::at(None, ca, format!("0.0.0.0:{}", door.address.port()))
+    }
+
+    /// One far away.
+    pub fn far(far: &Far<'_>) -> Self {
+        Self::at(Some(far.namespace), far.ca, far.registry.to_owned())
+    }
+
+    fn at(namespace: Option<&str>, ca: &Path, registry: String) -> Self {
         demand("dockerd", "docker.io");
         demand("containerd", "containerd");
         let directory = tempfile::tempdir().unwrap();
@@ -46,7 +55,7 @@ impl Docker {
         let settings = json!({"deprecated-key-path": at("key.json")});
         std::fs::write(at("daemon.json"), settings.to_string()).unwrap();
         // The daemon ends with the thread of its test, even if the test is killed.
-        let mut daemon = Command::new("setpriv");
+        let mut daemon = within(namespace, "setpriv");
         daemon
             .args(["--pdeathsig", "TERM", "dockerd"])
             .arg("--host")
@@ -71,7 +80,7 @@ impl Docker {
         let mut docker = Docker {
             daemon,
             directory,
-            registry: format!("0.0.0.0:{}", door.address.port()),
+            registry,
         };
         let deadline = Instant::now() + Duration::from_secs(60);
         while !run(&mut docker.command("version")).ok {

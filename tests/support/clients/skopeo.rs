@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::image::Image;
-use super::{Told, program, run};
+use super::{Far, Told, program_in, run};
 use crate::support::door::Door;
 
 /// What a transfer may take, retries included.
@@ -18,25 +18,38 @@ pub struct Skopeo {
     directory: tempfile::TempDir,
     certificates: PathBuf,
     registry: String,
+    namespace: Option<String>,
 }
 
 impl Skopeo {
     /// One who believes the door's authority and is not logged in.
     pub fn new(door: &Door) -> Self {
+        Self::believing(&door.ca(), door.registry(), None)
+    }
+
+    /// The same far away.
+    pub fn far(far: &Far<'_>) -> Self {
+        let namespace = Some(far.namespace.to_owned());
+        Self::believing(far.ca, far.registry.to_owned(), namespace)
+    }
+
+    fn believing(ca: &Path, registry: String, namespace: Option<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let certificates = directory.path().join("certificates");
         std::fs::create_dir(&certificates).unwrap();
-        std::fs::copy(door.ca(), certificates.join("ca.crt")).unwrap();
+        std::fs::copy(ca, certificates.join("ca.crt")).unwrap();
         std::fs::write(directory.path().join("auth.json"), "{}").unwrap();
         Skopeo {
             directory,
             certificates,
-            registry: door.registry(),
+            registry,
+            namespace,
         }
     }
 
     fn command(&self, act: &str) -> Command {
-        let mut command = program("skopeo", "skopeo", LIMIT);
+        let namespace = self.namespace.as_deref();
+        let mut command = program_in(namespace, "skopeo", "skopeo", LIMIT);
         command
             .arg(act)
             .arg("--authfile")
