@@ -33,4 +33,5 @@ mod support_works;
 mod surprises;
 mod swap;
 mod systemd;
+mod vip;
 mod vip_lab;

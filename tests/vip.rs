@@ -1,0 +1,64 @@
+//! An address that doors share: who has it and when, as their peers, their clients and their operators see it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod clients;
+mod election;
+mod fitness;
+mod forged;
+mod operator;
+mod outage;
+mod together;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::support::keepalived::Instance;
+use super::support::vip::PORT;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// The address of [`Instance::default`].
+fn vip() -> IpAddr {
+    ip("10.77.0.100")
+}
+
+/// Where clients connect.
+fn door() -> SocketAddr {
+    (vip(), PORT).into()
+}
+
+/// Version 3 with ten adverts a second.
+fn fast(priority: u8) -> Instance {
+    Instance {
+        priority,
+        ..Instance::default()
+    }
+}
+
+/// Version 2 as old peers speak it.
+fn old(priority: u8) -> Instance {
+    Instance {
+        version: 2,
+        priority,
+        advert_interval: "1",
+        password: Some("d0cker".to_owned()),
+        ..Instance::default()
+    }
+}
+
+/// What a backup waits after the word that there is no master.
+fn skew(instance: &Instance) -> Duration {
+    let interval = match instance.version {
+        3 => Duration::from_secs_f64(instance.advert_interval.parse().unwrap()),
+        _ => Duration::from_secs(1),
+    };
+    interval * (256 - u32::from(instance.priority)) / 256
+}
