@@ -76,6 +76,17 @@ impl Link {
         })
     }
 
+    /// The first IPv6 address that is valid beyond the link and none of `shared`: the source of adverts to peers that
+    /// are named by such addresses.
+    pub fn ipv6(&self, shared: &[IpAddr]) -> Option<Ipv6Addr> {
+        self.addresses.iter().find_map(|net| match net.addr() {
+            IpAddr::V6(ip) if !ip.is_unicast_link_local() && !shared.contains(&IpAddr::V6(ip)) => {
+                Some(ip)
+            }
+            _ => None,
+        })
+    }
+
     /// The first link-local IPv6 address that is none of `shared`: the source of adverts to the multicast group
     /// (RFC 9568, section 5.1.2.1).
     pub fn link_local(&self, shared: &[IpAddr]) -> Option<Ipv6Addr> {

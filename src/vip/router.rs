@@ -207,7 +207,16 @@ impl Router {
         }
         match shared.first()? {
             IpAddr::V4(_) => link.ipv4(shared).map(IpAddr::V4),
-            IpAddr::V6(_) => link.link_local(shared).map(IpAddr::V6),
+            IpAddr::V6(_) => {
+                // Peers know this door by an address of the kind that it knows them by.
+                let is_local =
+                    |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+                let ip = match self.config.peers.iter().any(|peer| !is_local(peer)) {
+                    true => link.ipv6(shared),
+                    false => link.link_local(shared),
+                };
+                ip.map(IpAddr::V6)
+            }
         }
     }
 
