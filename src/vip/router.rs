@@ -21,6 +21,8 @@ use crate::telemetry::metrics::VipMetrics;
 const SHORTEST_LIFE: Duration = Duration::from_secs(3);
 /// Clocks of doors may differ by so much before keyed adverts are taken for old ones, in milliseconds.
 const CLOCKS: u64 = 5 * 60 * 1000;
+/// How long a door that could not have the addresses leaves them to others before it tries again.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// What is left of the priority of a door that has no node to serve: an eighth keeps the order of doors that all lack them.
 const WITHOUT_NODES: u8 = 8;
 
@@ -67,6 +69,8 @@ pub struct Router {
     hardware: Option<VirtualMac>,
     since: SystemTime,
     counters: HashMap<IpAddr, u64>,
+    /// Why it could not have its addresses, and until when it does not try again.
+    unable: Option<(String, Instant)>,
     /// Why it is unfit, as it was said last.
     reason: Option<String>,
     /// When the other master was last said to be there.
@@ -121,6 +125,7 @@ impl Router {
             hardware: None,
             since: SystemTime::now(),
             counters: HashMap::new(),
+            unable: None,
             reason: None,
             two_masters: None,
             metrics,
@@ -162,6 +167,9 @@ impl Router {
         }
         self.seen = true;
         let source = link.and_then(|link| self.source_on(link));
+        if self.link.as_ref() != link {
+            self.unable = None;
+        }
         let same_link = self.link.as_ref().map(|link| link.index) == link.map(|link| link.index);
         let same = same_link && source == self.source && self.wire.is_some();
         self.link = link.cloned();
@@ -244,7 +252,8 @@ impl Router {
                     .unwrap_or_else(|| "no socket for adverts".to_owned()),
             );
         }
-        None
+        let (why, until) = self.unable.as_ref()?;
+        (Instant::now() < *until).then(|| why.clone())
     }
 
     /// Says whether the door as a whole is fit, and why not; `nodes`: whether there is a node to serve.
@@ -326,13 +335,19 @@ impl Router {
 
     /// Does what the machine wants done.
     pub async fn act(&mut self) {
-        for action in self.machine.actions() {
-            match action {
-                Action::Send(priority) => self.send(priority),
-                Action::Hold => self.hold().await,
-                Action::Drop => self.drop_addresses().await,
-                Action::Announce => self.announce(),
-                Action::Tell(news) => self.tell(news),
+        loop {
+            let actions = self.machine.actions();
+            if actions.is_empty() {
+                return;
+            }
+            for action in actions {
+                match action {
+                    Action::Send(priority) => self.send(priority),
+                    Action::Hold => self.hold().await,
+                    Action::Drop => self.drop_addresses().await,
+                    Action::Announce => self.announce(),
+                    Action::Tell(news) => self.tell(news),
+                }
             }
         }
     }
@@ -375,7 +390,14 @@ impl Router {
                     }
                     self.held.push(address);
                 }
-                Err(error) => self.complain("cannot add an address", &error),
+                Err(error) => {
+                    self.complain("cannot add an address", &error);
+                    let now = Instant::now();
+                    self.unable = Some((error.to_string(), now + TRY_AGAIN));
+                    // A master without its addresses would keep others from having them.
+                    self.machine.set_fit(false, now);
+                    return;
+                }
             }
         }
     }
@@ -403,8 +425,8 @@ impl Router {
             .as_ref()
             .map_or(&*self.config.interface, |hardware| &hardware.link().name);
         let announced = Announcer::open(interface).and_then(|announcer| {
-            let mut addresses = self.dialect.addresses.iter();
-            addresses.try_for_each(|address| announcer.announce(*address))
+            let mut addresses = self.held.iter();
+            addresses.try_for_each(|address| announcer.announce(address.net().addr()))
         });
         if let Err(error) = announced {
             self.complain("cannot announce the addresses", &error);
