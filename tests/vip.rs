@@ -13,6 +13,7 @@ mod fitness;
 mod forged;
 mod operator;
 mod outage;
+mod surroundings;
 mod together;
 
 use std::net::{IpAddr, SocketAddr};

@@ -112,13 +112,7 @@ impl Drop for Lab {
 
 impl Host {
     fn connect(&self) {
-        let Host {
-            name,
-            switch,
-            port,
-            ipv4,
-            ipv6,
-        } = self;
+        let name = &self.name;
         ip(&format!("netns add {name}"));
         // Addresses can be used at once.
         for of in ["all", "default"] {
@@ -126,6 +120,17 @@ impl Host {
             self.run(&["sh", "-c", &format!("echo 0 > {key}")]);
         }
         ip(&format!("-n {name} link set lo up"));
+        self.plug();
+    }
+
+    fn plug(&self) {
+        let Host {
+            name,
+            switch,
+            port,
+            ipv4,
+            ipv6,
+        } = self;
         ip(&format!(
             "-n {switch} link add {port} type veth peer name {INTERFACE} netns {name}"
         ));
@@ -179,6 +184,12 @@ impl Host {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         })
+    }
+
+    /// Takes the interface away, and gives the host another one of the same name and addresses.
+    pub fn replug(&self) {
+        self.ip(&format!("link del {INTERFACE}"));
+        self.plug();
     }
 
     /// Pulls the cable: the host sees its carrier go.

@@ -140,18 +140,24 @@ pub struct Door<'a> {
     /// The node behind it, unless the plan named another.
     pub node: Arc<Node>,
     origin: Option<Origin>,
+    url: String,
     directory: TempDir,
 }
 
 impl<'a> Door<'a> {
     /// Starts one and returns when it listens.
     pub fn start(host: &'a Host, plan: &Plan) -> Door<'a> {
-        let door = Door::begin(host, plan);
+        Door::start_as(&[], host, plan)
+    }
+
+    /// The same by a program that runs another, such as `setpriv`.
+    pub fn start_as(by: &[&str], host: &'a Host, plan: &Plan) -> Door<'a> {
+        let door = Door::begin(by, host, plan);
         door.running.says("\"listening\"");
         door
     }
 
-    fn begin(host: &'a Host, plan: &Plan) -> Door<'a> {
+    fn begin(by: &[&str], host: &'a Host, plan: &Plan) -> Door<'a> {
         let directory = tempfile::tempdir().unwrap();
         let node = Arc::<Node>::default();
         let (origin, url) = match &plan.node {
@@ -162,17 +168,30 @@ impl<'a> Door<'a> {
                 (Some(origin), url)
             }
         };
-        let file = directory.path().join("seawall.toml");
+        let file = directory.path().join("seawall.toml").display().to_string();
+        let mut command = by.to_vec();
+        command.extend([env!("CARGO_BIN_EXE_seawall"), "run", "-c", &file]);
+        let [program, arguments @ ..] = &command[..] else {
+            unreachable!("a program at least")
+        };
         std::fs::write(&file, plan.text(&url, &directory.path().join("admin"))).unwrap();
-        let file = file.display().to_string();
-        let running = host.spawn(env!("CARGO_BIN_EXE_seawall"), ["run", "-c", &file]);
+        let running = host.spawn(program, arguments.iter().copied());
         Door {
             host,
             running,
             node,
+            url,
             origin,
             directory,
         }
+    }
+
+    /// Lets it go on with another plan; its nodes stay.
+    pub fn reload(&self, plan: &Plan) {
+        let text = plan.text(&self.url, &self.directory.path().join("admin"));
+        std::fs::write(self.directory.path().join("seawall.toml"), text).unwrap();
+        let told = self.tell(&["reload"]);
+        assert!(told.status.success(), "{told:?}");
     }
 
     /// Its log so far.
