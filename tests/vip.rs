@@ -19,8 +19,10 @@ mod together;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::support::door::eventually;
 use super::support::keepalived::Instance;
-use super::support::vip::PORT;
+use super::support::netns::Lab;
+use super::support::vip::{Door, LIMIT, PORT, Plan};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -62,4 +64,23 @@ fn skew(instance: &Instance) -> Duration {
         _ => Duration::from_secs(1),
     };
     interval * (256 - u32::from(instance.priority)) / 256
+}
+
+/// Two Seawalls of which host 1 has the better one and the address.
+fn pair(lab: &Lab, plan: impl Fn(u8) -> Plan) -> [Door<'_>; 2] {
+    let first = Door::start(lab.host(1), &plan(200));
+    let second = Door::start(lab.host(2), &plan(100));
+    eventually("host 1 alone has it", LIMIT, || lab.holders(vip()) == [1]);
+    first.becomes("master");
+    second.becomes("backup");
+    [first, second]
+}
+
+/// Tries both versions at the same time.
+fn with_each_version(check: fn(fn(u8) -> Instance)) {
+    std::thread::scope(|scope| {
+        for instance in [fast, old] {
+            scope.spawn(move || check(instance));
+        }
+    });
 }

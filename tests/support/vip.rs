@@ -31,7 +31,7 @@ pub const LIMIT: Duration = Duration::from_secs(15);
 #[derive(Default)]
 pub struct Plan {
     /// `[[vip.instance]]` tables.
-    instances: String,
+    pub instances: String,
     /// Further keys of `[vip]`.
     pub vip: String,
     /// Further keys of `[[listen]]`.

@@ -7,26 +7,17 @@ use nix::sys::ptrace;
 use nix::unistd::Pid;
 
 use super::outage::alone;
-use super::{door, fast, vip};
+use super::{door, fast, pair, vip};
 use crate::support::door::eventually;
 use crate::support::keepalived::Keepalived;
 use crate::support::netns::Lab;
 use crate::support::vip::{Door, LIMIT, Plan, get};
 
-/// Two Seawalls of which host 1 has the better one and the address.
-fn pair(lab: &Lab) -> [Door<'_>; 2] {
-    let first = Door::start(lab.host(1), &Plan::new(&fast(200)));
-    let second = Door::start(lab.host(2), &Plan::new(&fast(100)));
-    eventually("host 1 alone has it", LIMIT, || lab.holders(vip()) == [1]);
-    second.becomes("backup");
-    [first, second]
-}
-
 #[test]
 fn without_nodes_the_address_goes_to_a_door_that_has_some_and_without_any_somebody_says_so() {
     let Some(lab) = Lab::new(3) else { return };
     let client = lab.host(3);
-    let [first, second] = pair(&lab);
+    let [first, second] = pair(&lab, |priority| Plan::new(&fast(priority)));
     eventually("the cluster serves", LIMIT, || {
         get(client, door(), "/v2/") == Some(200)
     });
@@ -71,7 +62,7 @@ fn workers(door: &Door<'_>) -> Vec<Pid> {
 #[test]
 fn a_door_whose_data_plane_stands_still_gives_the_address_away() {
     let Some(lab) = Lab::new(3) else { return };
-    let [first, second] = pair(&lab);
+    let [first, second] = pair(&lab, |priority| Plan::new(&fast(priority)));
     let stalled = *workers(&first).first().expect("it has workers");
     ptrace::attach(stalled).unwrap();
     let began = Instant::now();
@@ -94,7 +85,7 @@ fn a_door_whose_data_plane_stands_still_gives_the_address_away() {
 fn a_door_on_a_machine_with_too_much_work_keeps_the_address() {
     let _alone = alone();
     let Some(lab) = Lab::new(3) else { return };
-    let [first, second] = pair(&lab);
+    let [first, second] = pair(&lab, |priority| Plan::new(&fast(priority)));
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let cores = std::thread::available_parallelism().unwrap().get();
@@ -105,7 +96,7 @@ fn a_door_on_a_machine_with_too_much_work_keeps_the_address() {
                 }
             });
         }
-        std::thread::sleep(Duration::from_secs(4));
+        std::thread::sleep(Duration::from_secs(3));
         over.store(true, Ordering::SeqCst);
     });
     assert_eq!(lab.holders(vip()), [1]);
@@ -116,7 +107,7 @@ fn a_door_on_a_machine_with_too_much_work_keeps_the_address() {
 #[test]
 fn a_door_whose_cable_is_pulled_gives_the_address_away_and_takes_it_when_the_cable_is_back() {
     let Some(lab) = Lab::new(3) else { return };
-    let [first, _second] = pair(&lab);
+    let [first, _second] = pair(&lab, |priority| Plan::new(&fast(priority)));
     lab.host(1).cut();
     eventually("the other door alone has it", LIMIT, || {
         lab.holders(vip()) == [2]
@@ -152,7 +143,7 @@ fn a_door_that_needs_another_interface_gives_the_address_away_without_it() {
 #[test]
 fn two_masters_that_meet_again_are_one_at_once_and_say_so() {
     let Some(lab) = Lab::new(3) else { return };
-    let [first, second] = pair(&lab);
+    let [first, second] = pair(&lab, |priority| Plan::new(&fast(priority)));
     lab.host(1).isolate();
     eventually("both have it", LIMIT, || lab.holders(vip()) == [1, 2]);
     lab.host(1).rejoin();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall::vip::packet::{Advert, Auth, Dialect};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{fast, ip, old, vip};
+use super::{fast, ip, pair, vip, with_each_version};
 use crate::support::door::eventually;
 use crate::support::keepalived::Instance;
 use crate::support::netns::{Host, Lab};
@@ -133,13 +133,10 @@ fn refused(door: &Door<'_>, reason: &str) -> f64 {
 
 #[test]
 fn forged_adverts_change_nothing_and_are_counted_by_their_reason() {
-    for instance in [fast, old] {
+    with_each_version(|instance| {
         let Some(lab) = Lab::new(3) else { return };
         let forger = lab.host(3);
-        let master = Door::start(lab.host(1), &Plan::new(&instance(200)));
-        let backup = Door::start(lab.host(2), &Plan::new(&instance(100)));
-        eventually("host 1 alone has it", LIMIT, || lab.holders(vip()) == [1]);
-        backup.becomes("backup");
+        let [master, backup] = pair(&lab, |priority| Plan::new(&instance(priority)));
         for (reason, ttl, bytes) in forgeries(&instance(100), forger.ipv4.into()) {
             let before = [&master, &backup].map(|door| refused(door, reason));
             send(forger, GROUP, ttl, &bytes);
@@ -165,7 +162,7 @@ fn forged_adverts_change_nothing_and_are_counted_by_their_reason() {
             dialect(&instance(100)).encode(claim(&instance(100)), forger.ipv4.into(), GROUP.into());
         send(forger, GROUP, 255, &bytes);
         eventually("the master believes it", LIMIT, || !lab.host(1).has(vip()));
-    }
+    });
 }
 
 #[test]

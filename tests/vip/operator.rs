@@ -6,23 +6,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{door, fast, old, vip};
+use super::{door, fast, old, pair, vip};
 use crate::support::door::eventually;
 use crate::support::netns::{Host, Lab};
 use crate::support::vip::{Door, LIMIT, Plan, get};
 
-/// Two Seawalls of which host 1 has the better one and the address.
-fn pair<'a>(lab: &'a Lab, change: impl Fn(&mut Plan)) -> [Door<'a>; 2] {
-    let plan = |priority| {
-        let mut plan = Plan::new(&fast(priority));
-        change(&mut plan);
-        plan
-    };
-    let first = Door::start(lab.host(1), &plan(200));
-    let second = Door::start(lab.host(2), &plan(100));
-    eventually("host 1 alone has it", LIMIT, || lab.holders(vip()) == [1]);
-    second.becomes("backup");
-    [first, second]
+fn plain(priority: u8) -> Plan {
+    Plan::new(&fast(priority))
 }
 
 fn out(door: &Door<'_>, arguments: &[&str]) -> String {
@@ -101,7 +91,7 @@ fn status_shows_every_router_as_a_table_and_as_json() {
 #[test]
 fn an_idle_door_releases_at_once_and_takes_the_address_back_when_it_is_told_to() {
     let Some(lab) = Lab::new(3) else { return };
-    let [first, second] = pair(&lab, |_| {});
+    let [first, second] = pair(&lab, plain);
     let began = Instant::now();
     let table = out(&first, &["vip", "release"]);
     assert!(
@@ -126,7 +116,7 @@ fn an_idle_door_releases_at_once_and_takes_the_address_back_when_it_is_told_to()
 #[test]
 fn a_backup_that_was_released_does_not_take_over_when_the_master_dies() {
     let Some(lab) = Lab::new(2) else { return };
-    let [mut first, second] = pair(&lab, |_| {});
+    let [mut first, second] = pair(&lab, plain);
     out(&second, &["vip", "release"]);
     first.crash();
     eventually("nobody has it", LIMIT, || lab.holders(vip()).is_empty());
@@ -162,7 +152,7 @@ fn rest(mut stream: std::net::TcpStream) -> std::io::Result<String> {
 #[test]
 fn a_door_with_a_transfer_keeps_the_address_until_it_has_ended() {
     let Some(lab) = Lab::new(3) else { return };
-    let [first, _second] = pair(&lab, |_| {});
+    let [first, _second] = pair(&lab, plain);
     let transfer = halfway(lab.host(3));
     std::thread::scope(|scope| {
         let releasing = scope.spawn(|| first.ask("POST", "/api/v1/vip/release"));
@@ -180,7 +170,10 @@ fn a_door_with_a_transfer_keeps_the_address_until_it_has_ended() {
 #[test]
 fn a_transfer_that_takes_too_long_does_not_hold_the_address_up() {
     let Some(lab) = Lab::new(3) else { return };
-    let [first, _second] = pair(&lab, |plan| plan.vip = "release_within = \"1s\"".to_owned());
+    let [first, _second] = pair(&lab, |priority| Plan {
+        vip: "release_within = \"1s\"".to_owned(),
+        ..plain(priority)
+    });
     let _transfer = halfway(lab.host(3));
     let began = Instant::now();
     assert_eq!(first.ask("POST", "/api/v1/vip/release").0, 200);
@@ -194,7 +187,7 @@ fn a_transfer_that_takes_too_long_does_not_hold_the_address_up() {
 #[test]
 fn a_door_that_is_stopped_lets_a_transfer_end_before_it_gives_the_address_away() {
     let Some(lab) = Lab::new(3) else { return };
-    let [mut first, _second] = pair(&lab, |_| {});
+    let [mut first, _second] = pair(&lab, plain);
     let transfer = halfway(lab.host(3));
     first.signal(Signal::SIGTERM);
     first.says("the addresses go when this has ended");

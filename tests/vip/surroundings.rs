@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{door, fast, ip, vip};
+use super::{door, fast, ip, pair, vip};
 use crate::support::door::eventually;
 use crate::support::keepalived::{Instance, Keepalived};
 use crate::support::netns::Lab;
@@ -54,9 +54,7 @@ fn the_owner_of_an_address_takes_it_at_once() {
 #[test]
 fn an_interface_that_was_made_anew_is_used_again() {
     let Some(lab) = Lab::new(3) else { return };
-    let first = Door::start(lab.host(1), &Plan::new(&fast(200)));
-    let _second = Door::start(lab.host(2), &Plan::new(&fast(100)));
-    eventually("host 1 alone has it", LIMIT, || lab.holders(vip()) == [1]);
+    let [first, _second] = pair(&lab, |priority| Plan::new(&fast(priority)));
     lab.host(1).replug();
     eventually("host 1 alone has it again", LIMIT, || {
         lab.holders(vip()) == [1]
@@ -70,9 +68,7 @@ fn an_interface_that_was_made_anew_is_used_again() {
 #[test]
 fn an_address_that_somebody_removed_comes_back() {
     let Some(lab) = Lab::new(3) else { return };
-    let _first = Door::start(lab.host(1), &Plan::new(&fast(200)));
-    let second = Door::start(lab.host(2), &Plan::new(&fast(100)));
-    eventually("host 1 alone has it", LIMIT, || lab.holders(vip()) == [1]);
+    let [_first, second] = pair(&lab, |priority| Plan::new(&fast(priority)));
     lab.host(1).ip("address del 10.77.0.100/32 dev eth0");
     eventually("it is back", LIMIT, || lab.holders(vip()) == [1]);
     assert_eq!(second.transitions("master"), 0.0);
@@ -97,9 +93,7 @@ fn a_better_door_waits_for_its_delay() {
 #[test]
 fn a_reload_that_changes_priorities_moves_the_address_and_one_that_does_not_leaves_it() {
     let Some(lab) = Lab::new(3) else { return };
-    let first = Door::start(lab.host(1), &Plan::new(&fast(200)));
-    let second = Door::start(lab.host(2), &Plan::new(&fast(100)));
-    eventually("host 1 alone has it", LIMIT, || lab.holders(vip()) == [1]);
+    let [first, second] = pair(&lab, |priority| Plan::new(&fast(priority)));
     first.reload(&Plan::new(&fast(200)));
     first.reload(&Plan::new(&fast(50)));
     eventually("the other one is better now", LIMIT, || {
@@ -124,9 +118,7 @@ fn a_reload_that_changes_priorities_moves_the_address_and_one_that_does_not_leav
 #[test]
 fn a_door_without_files_for_connections_gives_the_address_away() {
     let Some(lab) = Lab::new(3) else { return };
-    let first = Door::start(lab.host(1), &Plan::new(&fast(200)));
-    let _second = Door::start(lab.host(2), &Plan::new(&fast(100)));
-    eventually("host 1 alone has it", LIMIT, || lab.holders(vip()) == [1]);
+    let [first, _second] = pair(&lab, |priority| Plan::new(&fast(priority)));
     eventually("clients reach it", LIMIT, || {
         get(lab.host(3), door(), "/v2/") == Some(200)
     });
