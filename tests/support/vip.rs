@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -36,6 +36,8 @@ pub struct Plan {
     pub vip: String,
     /// Further keys of `[[listen]]`.
     pub listen: String,
+    /// The only address that it listens on, instead of all.
+    pub only: Option<IpAddr>,
     /// The only node, instead of one of the door's own.
     pub node: Option<String>,
     /// What clients call the cluster.
@@ -80,11 +82,13 @@ impl Plan {
             vip,
             listen,
             instances,
+            only,
             ..
         } = self;
+        let address = SocketAddr::new(only.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), PORT);
         let url = self.public_url.as_deref().unwrap_or("http://registry.test");
         format!(
-            "state_dir = \"state\"\n[[listen]]\naddress = \"[::]:{PORT}\"\n{listen}\n\
+            "state_dir = \"state\"\n[[listen]]\naddress = \"{address}\"\n{listen}\n\
              [admin]\naddress = \"unix:{}\"\n[cluster]\npublic_url = \"{url}\"\n\
              [[cluster.node]]\nname = \"harbor-1\"\nurl = \"{node}\"\n\
              [health]\ninterval = \"200ms\"\ntimeout = \"1s\"\n\

@@ -197,3 +197,17 @@ fn doors_that_name_each_other_by_ipv6_need_no_source() {
     }
     assert_eq!(second.state(), "backup");
 }
+
+#[test]
+fn a_door_may_listen_on_the_address_alone_before_it_has_it() {
+    let Some(lab) = Lab::new(3) else { return };
+    let [mut first, _second] = pair(&lab, |priority| Plan {
+        only: Some(vip()),
+        ..Plan::new(&fast(priority))
+    });
+    let served = || get(lab.host(3), door(), "/v2/") == Some(200);
+    eventually("clients reach it", LIMIT, served);
+    first.crash();
+    eventually("host 2 has it", LIMIT, || lab.host(2).has(vip()));
+    eventually("clients reach it there", LIMIT, served);
+}
