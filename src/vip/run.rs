@@ -24,6 +24,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const CALM: Duration = Duration::from_secs(5);
 /// How long there must be no node before that counts.
 const WITHOUT_NODES: Duration = Duration::from_secs(1);
+/// A backup that gets to run so long after its deadline has perhaps been asleep, and not its master.
+const LATE: Duration = Duration::from_millis(5);
+/// Enough for what waits in sockets to be read.
+const MOMENT: Duration = Duration::from_millis(1);
 /// Between two tries at what the system refused.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -208,7 +212,10 @@ impl Keeper {
             let mut done = None;
             tokio::select! {
                 biased;
-                () = deadline => self.tick().await,
+                () = deadline => {
+                    self.wake_up().await;
+                    self.tick().await;
+                }
                 Some((order, tell)) = ordered.recv() => {
                     self.tick().await;
                     self.obey(&order).await;
@@ -231,6 +238,30 @@ impl Keeper {
             self.show();
             if let Some(done) = done {
                 let _ = done.send(());
+            }
+        }
+    }
+
+    /// After a sleep, masters look at their clocks before they hear who took over meanwhile; backups first hear who
+    /// lived on.
+    async fn wake_up(&mut self) {
+        let now = Instant::now();
+        let mut late = false;
+        for at in 0..self.routers.len() {
+            let Some(router) = self.routers.get(at) else {
+                return;
+            };
+            if router.machine.state() == State::Backup {
+                let due = router.machine.next_deadline();
+                late |= due.is_some_and(|due| now.saturating_duration_since(due) > LATE);
+            } else {
+                self.change(at, |router| router.machine.tick(now)).await;
+            }
+        }
+        if late {
+            tokio::time::sleep(MOMENT).await;
+            while let Ok(event) = self.events.try_recv() {
+                self.happened(event).await;
             }
         }
     }
