@@ -249,16 +249,18 @@ impl<'a> Door<'a> {
         (status.expect("a status"), body.to_owned())
     }
 
-    /// What the API says of one of its virtual routers.
+    /// What the API says of one of its virtual routers; it says nothing of them for a moment after the start.
     pub fn standing(&self, name: &str) -> Value {
-        let (status, body) = self.ask("GET", "/api/v1/vip");
-        assert_eq!(status, 200, "{body}");
-        let answer: Value = serde_json::from_str(&body).unwrap();
-        let mut instances = answer["instances"].as_array().expect("a list").iter();
-        let found = instances.find(|instance| instance["name"] == name);
-        found
-            .cloned()
-            .unwrap_or_else(|| panic!("no {name}: {answer}"))
+        let mut found = None;
+        eventually(&format!("the door knows {name}"), LIMIT, || {
+            let (status, body) = self.ask("GET", "/api/v1/vip");
+            assert_eq!(status, 200, "{body}");
+            let answer: Value = serde_json::from_str(&body).unwrap();
+            let mut instances = answer["instances"].as_array().expect("a list").iter();
+            found = instances.find(|instance| instance["name"] == name).cloned();
+            found.is_some()
+        });
+        found.unwrap()
     }
 
     /// `master`, `backup` …, of the router called `door`.

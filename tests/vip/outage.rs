@@ -223,3 +223,21 @@ fn a_master_that_was_frozen_for_less_than_a_lifetime_gives_the_address_up_when_i
     }
     assert_eq!(first.state(), "backup");
 }
+
+#[test]
+fn a_backup_that_was_frozen_does_not_take_over_from_a_master_that_lives() {
+    let Some(lab) = Lab::new(2) else { return };
+    let [first, second] = pair(&lab, |priority| Plan::new(&fast(priority)));
+    for _ in 0..3 {
+        let frozen = Instant::now();
+        second.signal(Signal::SIGSTOP);
+        eventually("it is away for half a second", LIMIT, || {
+            frozen.elapsed() >= Duration::from_millis(500)
+        });
+        second.signal(Signal::SIGCONT);
+        second.becomes("backup");
+    }
+    assert_eq!(lab.holders(vip()), [1]);
+    assert_eq!(first.state(), "master");
+    assert_eq!(second.transitions("master"), 0.0);
+}
