@@ -48,12 +48,22 @@ impl Admin {
         path: &str,
         body: Bytes,
     ) -> anyhow::Result<(StatusCode, Value)> {
+        self.send_within(PATIENCE, method, path, body)
+    }
+
+    fn send_within(
+        &self,
+        patience: Duration,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<(StatusCode, Value)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         runtime.block_on(async {
             let asked = self.exchange(method, path, body);
-            tokio::time::timeout(PATIENCE, asked)
+            tokio::time::timeout(patience, asked)
                 .await
                 .context("no answer in time")?
         })
@@ -61,7 +71,12 @@ impl Admin {
 
     /// Asks for something that is there; whatever else comes is told on stderr, and the exit code returned.
     pub fn need(&self, method: Method, path: &str) -> Result<Value, u8> {
-        match self.ask(method, path) {
+        self.need_within(PATIENCE, method, path)
+    }
+
+    /// The same of what may take its time.
+    pub fn need_within(&self, patience: Duration, method: Method, path: &str) -> Result<Value, u8> {
+        match self.send_within(patience, method, path, Bytes::new()) {
             Ok((StatusCode::OK, answer)) => return Ok(answer),
             Ok((_, answer)) => {
                 for complaint in complaints(&answer) {

@@ -11,6 +11,9 @@ use super::ask::Admin;
 use super::table::align;
 use crate::config::duration;
 
+/// More than `vip.release_within` can be: transfers that run hold the answer up.
+const LONGEST_RELEASE: Duration = Duration::from_secs(3660);
+
 /// Show, release or claim the virtual addresses of a running Seawall.
 #[derive(Args)]
 pub struct Vip {
@@ -35,12 +38,15 @@ enum Act {
 
 impl Vip {
     pub(super) fn execute(self) -> u8 {
-        let (method, path) = match self.act {
-            Act::Status => (Method::GET, "/api/v1/vip"),
-            Act::Release => (Method::POST, "/api/v1/vip/release"),
-            Act::Claim => (Method::POST, "/api/v1/vip/claim"),
+        let answered = match self.act {
+            Act::Status => self.admin.need(Method::GET, "/api/v1/vip"),
+            Act::Release => {
+                let path = "/api/v1/vip/release";
+                self.admin.need_within(LONGEST_RELEASE, Method::POST, path)
+            }
+            Act::Claim => self.admin.need(Method::POST, "/api/v1/vip/claim"),
         };
-        let answer = match self.admin.need(method, path) {
+        let answer = match answered {
             Ok(answer) => answer,
             Err(code) => return code,
         };
