@@ -91,7 +91,7 @@ impl Plan {
             "state_dir = \"state\"\n[[listen]]\naddress = \"{address}\"\n{listen}\n\
              [admin]\naddress = \"unix:{}\"\n[cluster]\npublic_url = \"{url}\"\n\
              [[cluster.node]]\nname = \"harbor-1\"\nurl = \"{node}\"\n\
-             [health]\ninterval = \"200ms\"\ntimeout = \"1s\"\n\
+             [timeouts]\nstall = \"60s\"\n[health]\ninterval = \"200ms\"\ntimeout = \"1s\"\n\
              {}",
             admin.display(),
             if instances.is_empty() {
@@ -124,7 +124,7 @@ impl Node {
             }
             if talk.request().target().contains("slow") {
                 talk.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
-                eventually("the test lets it go on", LIMIT * 2, || {
+                eventually("the test lets it go on", LIMIT * 4, || {
                     node.go_on.load(Ordering::SeqCst)
                 });
                 talk.say("-last");

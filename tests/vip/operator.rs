@@ -214,3 +214,16 @@ fn a_door_without_a_virtual_address_has_none_to_give_away() {
         "{told:?}"
     );
 }
+
+#[test]
+#[ignore = "takes more than half a minute; run with --ignored"]
+fn the_command_waits_for_a_transfer_as_long_as_the_door_does() {
+    let Some(lab) = Lab::new(3) else { return };
+    let [first, _second] = pair(&lab, |priority| Plan {
+        vip: "release_within = \"32s\"".to_owned(),
+        ..plain(priority)
+    });
+    let _transfer = halfway(lab.host(3));
+    out(&first, &["vip", "release"]);
+    eventually("the other one has it", LIMIT, || lab.holders(vip()) == [2]);
+}
