@@ -313,5 +313,6 @@ async fn end(open: &Arc<Mutex<Open>>, harbor: &Arc<Harbor>) {
         task.abort();
         let _ = task.await;
     }
-    harbor.registry.kill();
+    let harbor = harbor.clone();
+    let _ = tokio::task::spawn_blocking(move || harbor.registry.retire()).await;
 }

@@ -73,7 +73,7 @@ impl Registry {
             ),
         };
         let text = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n  maintenance:\n    uploadpurging:\n      enabled: false\nhttp:\n  addr: {}\n  secret: placeholder\nauth:\n{auth}",
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n  maintenance:\n    uploadpurging:\n      enabled: false\nhttp:\n  addr: {}\n  secret: placeholder\n  draintimeout: 2s\nauth:\n{auth}",
             storage.display(),
             self.address
         );
@@ -109,6 +109,17 @@ impl Registry {
     pub fn kill(&self) {
         if let Some(mut child) = self.child.lock().expect("never poisoned").take() {
             let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Lets the child end what it is writing, two seconds at most, and go: it writes in place, so a kill at the wrong
+    /// moment leaves an empty manifest in the storage that all nodes share, which no door can mend.
+    pub fn retire(&self) {
+        self.signal(Signal::SIGTERM);
+        // A frozen one would never hear of it.
+        self.resume();
+        if let Some(mut child) = self.child.lock().expect("never poisoned").take() {
             let _ = child.wait();
         }
     }
