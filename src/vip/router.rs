@@ -461,8 +461,14 @@ impl Router {
             News::TwoMasters { other, yielding } => {
                 let now = Instant::now();
                 let said = self.two_masters.replace(now);
-                if said.is_none_or(|when| now.saturating_duration_since(when) > SHORTEST_LIFE) {
-                    tracing::warn!(instance, %other, other_yields = yielding, "vip: another master is there, too; was the network parted?");
+                if said.is_some_and(|when| now.saturating_duration_since(when) <= SHORTEST_LIFE) {
+                    return;
+                }
+                if yielding {
+                    tracing::warn!(instance, %other, "vip: another master is there, too, and has to go; was the network parted?");
+                } else {
+                    // Every preemption looks like this to the one who goes.
+                    tracing::info!(instance, %other, "vip: another master is there, with more right; this door leaves it the addresses");
                 }
             }
             News::Froze => {
