@@ -232,10 +232,10 @@ impl Sessions {
         let now = entry::now();
         entry.touch(now);
         if self.store.is_some()
-            && let Some(saved) = entry.claim_refresh(now)
+            && let Some(before) = entry.claim_refresh(now)
             && self.jobs.try_send(Job::Refresh(key)).is_err()
         {
-            entry.saved.store(saved, Relaxed);
+            entry.claimed.store(before, Relaxed);
             self.metrics.dropped();
         }
     }

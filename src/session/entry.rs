@@ -119,6 +119,8 @@ pub struct Entry {
     untold: AtomicU64,
     /// When the store was last known to have it; 0: never.
     pub(super) saved: AtomicU64,
+    /// When somebody last set out to refresh the store, with whatever end; 0: never.
+    pub(super) claimed: AtomicU64,
 }
 
 impl Entry {
@@ -137,6 +139,7 @@ impl Entry {
             requests: AtomicU64::new(1),
             untold: AtomicU64::new(0),
             saved: AtomicU64::new(0),
+            claimed: AtomicU64::new(0),
         }
     }
 
@@ -166,6 +169,7 @@ impl Entry {
             requests: AtomicU64::new(record.requests),
             untold: AtomicU64::new(0),
             saved: AtomicU64::new(now),
+            claimed: AtomicU64::new(0),
         }
     }
 
@@ -205,15 +209,17 @@ impl Entry {
         self.untold.fetch_add(1, Relaxed);
     }
 
-    /// Whether the caller is the one to have the store refreshed; then, what was known of the store before.
+    /// Whether the caller is the one to have the store refreshed; then, the claim before. That the store has it is another
+    /// matter: `saved` stays until the store has said so.
     pub(super) fn claim_refresh(&self, now: u64) -> Option<u64> {
-        let saved = self.saved.load(Relaxed);
-        (now.saturating_sub(saved) >= REFRESH_AFTER
+        let claimed = self.claimed.load(Relaxed);
+        let last = claimed.max(self.saved.load(Relaxed));
+        (now.saturating_sub(last) >= REFRESH_AFTER
             && self
-                .saved
-                .compare_exchange(saved, now, Relaxed, Relaxed)
+                .claimed
+                .compare_exchange(claimed, now, Relaxed, Relaxed)
                 .is_ok())
-        .then_some(saved)
+        .then_some(claimed)
     }
 
     /// Takes in what other doors have told the store of the same session at the same node.
@@ -269,6 +275,8 @@ mod tests {
         assert_eq!(entry.claim_refresh(now), None);
         assert_eq!(entry.claim_refresh(now + REFRESH_AFTER - 1), None);
         assert_eq!(entry.claim_refresh(now + REFRESH_AFTER), Some(now));
+        let saved = entry.saved.load(Relaxed);
+        assert_eq!(saved, 0, "a claim is not yet in the store");
     }
 
     #[test]
