@@ -13,6 +13,9 @@ use crate::config::duration;
 
 /// How often a waiting drain looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Doors that share a store hear the operator's word, and of each other's requests, within two rounds of somewhat more
+/// than a second: until then, that nothing is left is only what this door knows.
+const HEARD_BY_ALL: Duration = Duration::from_secs(3);
 
 /// Operate one node.
 #[derive(Args)]
@@ -142,11 +145,18 @@ impl std::fmt::Display for Left {
 }
 
 fn until_idle(admin: &Admin, name: &str, limit: Duration) -> u8 {
-    let deadline = Instant::now() + limit;
+    let began = Instant::now();
+    let deadline = began + limit;
     let mut told = Left::default();
     loop {
         let nodes = match admin.ask(Method::GET, "/api/v1/nodes") {
-            Ok((_, nodes)) => nodes,
+            Ok((StatusCode::OK, nodes)) => nodes,
+            Ok((status, _)) => {
+                eprintln!(
+                    "seawall: whether {name} is idle is not known: the door answered {status}"
+                );
+                return FAILED;
+            }
             Err(error) => {
                 eprintln!("seawall: {error:#}");
                 return FAILED;
@@ -154,8 +164,11 @@ fn until_idle(admin: &Admin, name: &str, limit: Duration) -> u8 {
         };
         let of_name = |node: &&Value| node.get("name").and_then(Value::as_str) == Some(name);
         let found = nodes.as_array().and_then(|all| all.iter().find(of_name));
-        let left = found.map(Left::of).unwrap_or_default();
-        if left.is_nothing() {
+        let Some(left) = found.map(Left::of) else {
+            eprintln!("seawall: {name}: no longer a node of this door");
+            return FAILED;
+        };
+        if left.is_nothing() && began.elapsed() >= HEARD_BY_ALL {
             println!("{name}: nothing is left, its last request has ended");
             return OK;
         }
