@@ -60,6 +60,11 @@ impl Address {
         self.foreign
     }
 
+    /// Whether its lifetime has passed without a refresh.
+    pub fn is_over(&self) -> bool {
+        !self.foreign && self.begun.elapsed() >= Duration::from_secs(self.lifetime.into())
+    }
+
     /// The address and its prefix length.
     pub fn net(&self) -> IpNet {
         self.net
@@ -72,7 +77,7 @@ impl Address {
     pub async fn refresh(&mut self) -> io::Result<bool> {
         let refreshed = if self.foreign {
             self.put().await
-        } else if self.begun.elapsed() >= Duration::from_secs(self.lifetime.into()) {
+        } else if self.is_over() {
             return Ok(false);
         } else {
             self.replace().await

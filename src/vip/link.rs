@@ -6,9 +6,9 @@ use ipnet::IpNet;
 use nix::errno::Errno;
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::NetlinkPayload;
-use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -111,7 +111,12 @@ fn mac(message: &LinkMessage) -> Option<[u8; 6]> {
 
 /// The address of a message, unless duplicate detection holds it back: no socket can be bound to it then.
 fn usable(message: &AddressMessage) -> Option<IpNet> {
-    let held_back = AddressFlags::Tentative | AddressFlags::Dadfailed;
+    let mut held_back = AddressFlags::Tentative | AddressFlags::Dadfailed;
+    if message.header.family == AddressFamily::Inet6 {
+        // Those that move are there as deprecated ones, those of another router on this interface, too. Temporary ones
+        // are no name to be known by; the same bit means something else for IPv4.
+        held_back |= AddressFlags::Deprecated | AddressFlags::Secondary;
+    }
     let (mut local, mut address) = (None, None);
     for attribute in &message.attributes {
         match attribute {

@@ -278,7 +278,7 @@ impl Machine {
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         match self.state {
-            State::Master if now >= self.deadline + self.down() => self.lapsed(now),
+            State::Master if now >= self.sent + self.down() => self.lapsed(now),
             State::Master => {
                 if now >= self.deadline {
                     self.advertise(now);

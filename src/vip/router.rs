@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::address::Address;
@@ -69,6 +69,8 @@ pub struct Router {
     hardware: Option<VirtualMac>,
     since: SystemTime,
     counters: HashMap<IpAddr, u64>,
+    /// That of the last advert of ours.
+    counter: u64,
     /// Why it could not have its addresses, and until when it does not try again.
     unable: Option<(String, Instant)>,
     /// Why it is unfit, as it was said last.
@@ -125,6 +127,7 @@ impl Router {
             hardware: None,
             since: SystemTime::now(),
             counters: HashMap::new(),
+            counter: 0,
             unable: None,
             reason: None,
             two_masters: None,
@@ -352,14 +355,16 @@ impl Router {
         }
     }
 
-    fn send(&self, priority: u8) {
+    fn send(&mut self, priority: u8) {
+        // Above all before, though the clock was set back or two adverts leave within one of its steps.
+        self.counter = millis().max(self.counter + 1);
         let (Some(wire), Some(source)) = (&self.wire, self.source) else {
             return;
         };
         let advert = Advert {
             priority,
             interval: self.config.advert_interval,
-            counter: millis(),
+            counter: self.counter,
         };
         if let Err(error) = wire.send(|to| self.dialect.encode(advert, source, to)) {
             tracing::debug!(instance = self.config.name, %error, "an advert was not sent");
@@ -430,6 +435,24 @@ impl Router {
         });
         if let Err(error) = announced {
             self.complain("cannot announce the addresses", &error);
+        }
+    }
+
+    /// Time has passed. An address that has gone meanwhile is noticed before anything is sent: an advert of a master without
+    /// one would keep the next door waiting.
+    pub fn tick(&mut self, now: Instant) {
+        if self.held.iter().any(Address::is_over) {
+            self.machine.lapsed(now);
+        }
+        self.machine.tick(now);
+    }
+
+    /// Its wire broke: it has none until [`Router::open`] succeeds.
+    pub fn fell_silent(&mut self, broken: &Weak<Wire>) {
+        if let Some(wire) = &self.wire
+            && std::ptr::eq(Arc::as_ptr(wire), broken.as_ptr())
+        {
+            self.wire = None;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,8 +54,8 @@ enum Order {
 enum Event {
     Interface(String, Option<Link>),
     Advert(usize, Arrival),
-    /// The wire of a router broke.
-    Silence(usize),
+    /// That wire of a router broke.
+    Silence(usize, Weak<Wire>),
 }
 
 /// The running virtual routers. Dropping it leaves the addresses to their lifetimes; [`Vip::stop`] gives them away.
@@ -255,7 +255,7 @@ impl Keeper {
                 let due = router.machine.next_deadline();
                 late |= due.is_some_and(|due| now.saturating_duration_since(due) > LATE);
             } else {
-                self.change(at, |router| router.machine.tick(now)).await;
+                self.change(at, |router| router.tick(now)).await;
             }
         }
         if late {
@@ -269,7 +269,7 @@ impl Keeper {
     async fn tick(&mut self) {
         let now = Instant::now();
         for at in 0..self.routers.len() {
-            self.change(at, |router| router.machine.tick(now)).await;
+            self.change(at, |router| router.tick(now)).await;
         }
     }
 
@@ -316,10 +316,9 @@ impl Keeper {
                 self.change(at, |router| router.arrived(&arrival, now))
                     .await;
             }
-            Event::Silence(at) => {
+            Event::Silence(at, wire) => {
                 if let Some(router) = self.routers.get_mut(at) {
-                    let name = router.config.interface.clone();
-                    router.interface(&name, None);
+                    router.fell_silent(&wire);
                 }
             }
             Event::Interface(name, link) => {
@@ -346,10 +345,10 @@ impl Keeper {
                 drop(open);
                 let event = match heard {
                     Ok(Ok(arrival)) => Event::Advert(at, arrival),
-                    Ok(Err(_)) => Event::Silence(at),
+                    Ok(Err(_)) => Event::Silence(at, wire.clone()),
                     Err(_) => continue,
                 };
-                let over = matches!(event, Event::Silence(_));
+                let over = matches!(event, Event::Silence(..));
                 if tell.send(event).await.is_err() || over {
                     return;
                 }

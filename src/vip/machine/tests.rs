@@ -168,8 +168,10 @@ fn an_unfit_door_resigns_and_comes_back_as_backup() {
 #[test]
 fn a_thawed_master_does_not_fight() {
     let mut machine = master(100, Instant::now());
-    let due = machine.next_deadline().unwrap();
-    machine.tick(due + 10 * SECOND);
+    let sent = machine.next_deadline().unwrap() - SECOND;
+    // The next door, at the same priority, takes over no sooner.
+    let followed = sent + 3 * SECOND + SECOND * 156 / 256;
+    machine.tick(followed);
     assert_eq!(machine.state(), State::Backup);
     let actions = machine.actions();
     assert!(actions.contains(&Action::Drop) && actions.contains(&Action::Tell(News::Froze)));
