@@ -7,6 +7,7 @@
     clippy::panic
 )]
 
+mod apart;
 mod behaviour;
 mod compare;
 mod exempt;

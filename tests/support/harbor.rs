@@ -15,10 +15,12 @@
 mod api1;
 mod api2;
 mod body;
+mod contents;
 mod core1;
 mod core2;
 mod csrf;
 mod database;
+mod dial;
 mod faults;
 mod health;
 mod lag;
@@ -27,6 +29,7 @@ mod nginx;
 mod node;
 mod portal;
 mod registry;
+mod registry_client;
 mod reply;
 mod service;
 mod session;
@@ -133,6 +136,8 @@ pub struct Options {
     pub address: SocketAddr,
     /// The registry's files; nodes of a cluster share them.
     pub storage: PathBuf,
+    /// Where projects and the times of pushes are kept; beside the storage if not told.
+    pub database: Option<PathBuf>,
     /// `redis://…`; without it sessions stay in the process (1.x without HA).
     pub redis: Option<String>,
     /// The public URL: scheme, host and port of token realms.
@@ -162,6 +167,7 @@ impl Options {
             version: version.to_owned(),
             address: super::ports::free(),
             storage: storage.into(),
+            database: None,
             redis: None,
             external_url: "https://harbor.example".to_owned(),
             key: None,
