@@ -14,6 +14,7 @@ mod exempt;
 mod labels;
 mod prelude;
 mod replay;
+mod replication;
 mod seed;
 mod trace;
 mod wire;

@@ -4,8 +4,10 @@
 
 use std::net::SocketAddr;
 
+use serde_json::{Value, json};
+
 use super::door::{Door, Plan};
-use super::harbor::{Dialect, HarborNode, Options, TokenKey};
+use super::harbor::{ACCOUNTS, Dialect, HarborNode, Options, TokenKey};
 use super::ports;
 use super::redis::RedisServer;
 
@@ -80,4 +82,66 @@ impl Apart {
         plan.cluster.push_str("topology = \"replicated\"\n");
         plan
     }
+}
+
+/// Sets up what operators of several masters do: each node replicates every push and deletion of every project to each
+/// other one as it happens, at that one's own address.
+pub async fn pair_up(nodes: &[&HarborNode]) {
+    for from in nodes {
+        for to in nodes.iter().filter(|to| to.address != from.address) {
+            replicate(from, to).await;
+        }
+    }
+}
+
+/// The same one way only. Returns the ids of registry and policy.
+pub async fn replicate(from: &HarborNode, to: &HarborNode) -> (u64, u64) {
+    let (user, password, _) = ACCOUNTS[0];
+    let name = to.options().name.as_str();
+    if from.options().dialect == Dialect::Harbor15 {
+        let target = json!({"endpoint": to.url(), "name": name, "username": user, "password": password, "type": 0, "insecure": true});
+        let target = from.make("/api/targets", target).await;
+        let (_, projects) = from.call("GET", "/api/projects?page_size=100", None).await;
+        let projects = projects.as_array().expect("projects");
+        let projects: Vec<Value> = projects
+            .iter()
+            .map(|project| json!({"project_id": project["project_id"]}))
+            .collect();
+        let policy = json!({
+            "name": format!("to-{name}"),
+            "projects": projects,
+            "targets": [{"id": target}],
+            "trigger": {"kind": "Immediate"},
+            "filters": [],
+            "replicate_deletion": true,
+        });
+        let policy = from.make("/api/policies/replication", policy).await;
+        return (target, policy);
+    }
+    let root = match from.options().dialect {
+        Dialect::Harbor2 => "/api/v2.0",
+        _ => "/api",
+    };
+    let registry = json!({
+        "name": name,
+        "type": "harbor",
+        "url": to.url(),
+        "insecure": true,
+        "credential": {"type": "basic", "access_key": user, "access_secret": password},
+    });
+    let registry = from.make(&format!("{root}/registries"), registry).await;
+    let policy = json!({
+        "name": format!("to-{name}"),
+        "enabled": true,
+        "override": true,
+        "replicate_deletion": true,
+        "deletion": true,
+        "dest_registry": {"id": registry},
+        "trigger": {"type": "event_based"},
+        "filters": [{"type": "name", "value": "**"}],
+    });
+    let policy = from
+        .make(&format!("{root}/replication/policies"), policy)
+        .await;
+    (registry, policy)
 }

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::HarborNode;
-use super::dial::Dialer;
+use super::dial::{Answer, Dialer};
 use super::registry_client::RegistryClient;
+use super::replication::Execution;
 use super::users::ACCOUNTS;
 
 /// What pushes of tests call themselves, unless they say otherwise.
@@ -39,10 +40,33 @@ impl HarborNode {
 
     /// Asks the node's API as its administrator; status and document (null without one).
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let content = body.map_or_else(String::new, |body| body.to_string());
+        let answer = self.send(method, path, content).await;
+        let document = serde_json::from_slice(&answer.body).unwrap_or_default();
+        (answer.status.as_u16(), document)
+    }
+
+    /// Makes something by a POST to the node's API; its id.
+    ///
+    /// # Panics
+    /// If the node refuses it.
+    pub async fn make(&self, path: &str, body: Value) -> u64 {
+        let answer = self.send("POST", path, body.to_string()).await;
+        let location = answer.header("location").to_owned();
+        let id = location.rsplit('/').next().and_then(|id| id.parse().ok());
+        id.unwrap_or_else(|| panic!("POST {path}: {}: {:?}", answer.status, answer.body))
+    }
+
+    /// Every run of a policy that the node knows of, oldest first, in whatever dialect.
+    pub fn executions(&self) -> Vec<Execution> {
+        let state = self.harbor.replication.state();
+        state.executions.values().cloned().collect()
+    }
+
+    async fn send(&self, method: &str, path: &str, content: String) -> Answer {
         let client = self.client("curl/7.88.1");
         let url = format!("{}{path}", self.url());
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        let content = body.map_or_else(String::new, |body| body.to_string());
         self.run(async move {
             let basic = client.basic();
             let lines = [
@@ -50,9 +74,7 @@ impl HarborNode {
                 ("content-type", "application/json"),
             ];
             let answer = client.dialer.send(method, &url, &lines, content).await;
-            let answer = answer.expect("the node answers");
-            let document = serde_json::from_slice(&answer.body).unwrap_or_default();
-            (answer.status.as_u16(), document)
+            answer.expect("the node answers")
         })
         .await
     }

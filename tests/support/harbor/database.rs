@@ -126,6 +126,52 @@ impl Database {
         names
     }
 
+    /// The digests of a repository's manifests, sorted, with their tags.
+    pub fn artifacts(&self, repository: &str) -> Vec<(String, Vec<String>)> {
+        let place = self.root().join("repositories").join(repository);
+        let revisions = place.join("_manifests/revisions/sha256");
+        let mut all: Vec<(String, Vec<String>)> = std::fs::read_dir(revisions)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| std::fs::read_to_string(entry.path().join("link")).ok())
+            .map(|digest| (digest.trim().to_owned(), Vec::new()))
+            .collect();
+        all.sort();
+        for tag in self.tags(repository) {
+            let digest = self.manifest(repository, &tag);
+            if let Some((_, tags)) = all.iter_mut().find(|(d, _)| Some(d) == digest.as_ref()) {
+                tags.push(tag);
+            }
+        }
+        all
+    }
+
+    /// The tags of a digest.
+    pub fn tags_of(&self, repository: &str, digest: &str) -> Vec<String> {
+        let all = self.artifacts(repository).into_iter();
+        let mut found = all.filter(|(one, _)| one == digest);
+        found.next().map(|(_, tags)| tags).unwrap_or_default()
+    }
+
+    /// Takes a manifest away with all its tags. Its blobs stay.
+    pub fn remove_artifact(&self, repository: &str, digest: &str) {
+        for tag in self.tags_of(repository, digest) {
+            self.untag(repository, &tag);
+        }
+        let place = self.root().join("repositories").join(repository);
+        let revision = digest.replacen(':', "/", 1);
+        let revision = place.join("_manifests/revisions").join(revision);
+        std::fs::remove_dir_all(revision).expect("the storage is writable");
+    }
+
+    /// Takes a tag off what it names.
+    pub fn untag(&self, repository: &str, tag: &str) {
+        let place = self.root().join("repositories").join(repository);
+        let tag = place.join("_manifests/tags").join(tag);
+        std::fs::remove_dir_all(tag).expect("the storage is writable");
+    }
+
     /// The digest that a tag or digest names in a repository.
     pub fn manifest(&self, repository: &str, reference: &str) -> Option<String> {
         let manifests = self
@@ -171,6 +217,11 @@ impl Database {
 
     fn root(&self) -> PathBuf {
         self.storage.join("docker/registry/v2")
+    }
+
+    /// Where pushes are noted.
+    pub fn pushes(&self) -> PathBuf {
+        self.directory.join("pushes.jsonl")
     }
 
     fn file(&self) -> PathBuf {

@@ -21,6 +21,7 @@ use super::health::{self, Health};
 use super::log::Log;
 use super::nginx::{self, Line};
 use super::registry::{Registry, Trust};
+use super::replication::Replication;
 use super::session::Sessions;
 use super::token::TokenKey;
 use super::users::Users;
@@ -62,7 +63,8 @@ impl HarborNode {
             Registry::new(work.path(), &options.storage, &trust).expect("a registry configuration");
         let faults = Faults::none();
         faults.switch(Switch::OverwriteProto, options.dialect != Dialect::Harbor2);
-        let harbor = Arc::new(Harbor {
+        let harbor = Arc::new_cyclic(|node| Harbor {
+            replication: Replication::of(node.clone()),
             sessions: Sessions::new(
                 options.redis.as_deref(),
                 options.dialect,
@@ -315,6 +317,7 @@ async fn end(open: &Arc<Mutex<Open>>, harbor: &Arc<Harbor>) {
             std::mem::take(&mut open.lines),
         )
     };
+    harbor.replication.die();
     for task in tasks {
         task.abort();
         let _ = task.await;

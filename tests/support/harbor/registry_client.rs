@@ -25,6 +25,8 @@ pub struct RegistryClient {
     /// Whether tokens are asked for where the challenge says; else at the registry's own address, which is where
     /// the challenge of a late 2.x sends whoever called it by that address.
     pub follows_realm: bool,
+    /// `Authorization` that is known already.
+    pub given: Option<String>,
     service: OnceCell<(String, String)>,
 }
 
@@ -36,6 +38,7 @@ impl RegistryClient {
             user: user.to_owned(),
             password: password.to_owned(),
             follows_realm: false,
+            given: None,
             service: OnceCell::new(),
         }
     }
@@ -69,6 +72,9 @@ impl RegistryClient {
 
     /// The value of `Authorization` for a repository.
     pub async fn bearer(&self, repository: &str) -> Result<String, String> {
+        if let Some(given) = &self.given {
+            return Ok(given.clone());
+        }
         let (realm, service) = self.service().await?;
         let url =
             format!("{realm}?service={service}&scope=repository:{repository}:pull,push,delete");
