@@ -30,7 +30,7 @@ use crate::lifecycle::signals::{Signal, Signals};
 use crate::lifecycle::watchdog::{self, Pulse};
 use crate::lifecycle::workers::Workers;
 use crate::net::listen;
-use crate::placement::obey;
+use crate::placement::{obey, scout};
 use crate::proxy::finish::Sinks;
 use crate::reload::{self, DoorTls, World};
 use crate::session::doors::Report;
@@ -233,7 +233,7 @@ impl Process {
         let ready = self.door.ready.clone();
         let pulse = Pulse::start(self.data.crew());
         self.open(sockets)?;
-        self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
+        self.look_after_nodes();
         self.keep_sessions();
         let desk = Arc::new(Desk {
             door: self.door.clone(),
@@ -299,11 +299,29 @@ impl Process {
     }
 
     /// Makes the nodes do what operators said, here or at another door.
+    /// Probes the nodes of the current world, and finds out what else requests have to know of them.
+    fn look_after_nodes(&mut self) {
+        let World { snapshot, plan, .. } = &self.world;
+        self.probers = Prober::start(&snapshot.cluster, plan);
+        scout::start(
+            &mut self.probers,
+            &snapshot.placement,
+            &snapshot.cluster,
+            plan,
+        );
+    }
+
     fn obey(&self) {
         let snapshot = self.world.snapshot.clone();
         tokio::spawn(async move {
             let grace = snapshot.patience.maintenance;
-            obey::obey(&snapshot.cluster, &snapshot.sessions, grace).await;
+            let crate::state::snapshot::Snapshot {
+                cluster,
+                sessions,
+                placement,
+                ..
+            } = &*snapshot;
+            obey::obey(cluster, sessions, placement, grace).await;
         });
     }
 
@@ -406,7 +424,7 @@ impl Process {
         }
         // A node whose address changed is new, and has heard nothing yet.
         self.obey();
-        self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
+        self.look_after_nodes();
         self.listeners.retain(|(address, _)| {
             self.world
                 .config

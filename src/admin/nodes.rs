@@ -38,7 +38,13 @@ pub async fn operate(desk: &Desk, name: &str, say: impl FnOnce(&mut Word)) -> An
     };
     snapshot.sessions.say(name, say);
     let grace = snapshot.patience.maintenance;
-    obey::obey(&snapshot.cluster, &snapshot.sessions, grace).await;
+    obey::obey(
+        &snapshot.cluster,
+        &snapshot.sessions,
+        &snapshot.placement,
+        grace,
+    )
+    .await;
     let census = snapshot.sessions.census().await;
     let tied = census.by_node().get(name).copied().unwrap_or_default();
     let elsewhere = snapshot.sessions.doors().busy(name);

@@ -91,8 +91,9 @@ impl Bond {
     }
 }
 
-/// Finds out what `tie` means for the choice of a node, within the store's budget; `key` is the request's own.
-pub async fn recall(sessions: &Sessions, tie: Tie, key: Option<u64>) -> Bond {
+/// Finds out what `tie` means for the choice of a node, within the store's budget; `key` is the request's own. Where nodes
+/// are `apart`, with databases of their own, a session of the pages is good at its own node alone.
+pub async fn recall(sessions: &Sessions, tie: Tie, key: Option<u64>, apart: bool) -> Bond {
     let mut bond = Bond::loose(key);
     bond.tie = tie;
     let found = match tie {
@@ -115,7 +116,8 @@ pub async fn recall(sessions: &Sessions, tie: Tie, key: Option<u64>) -> Bond {
     if let Recalled::Known(entry) = &found {
         bond.want.tied = Some(match entry.kind {
             Kind::Upload => Tied::ToFinish(entry.seed),
-            Kind::Ui | Kind::Push => Tied::WhileFit(entry.seed),
+            Kind::Ui if apart => Tied::ToFinish(entry.seed),
+            Kind::Ui | Kind::Push | Kind::Writer | Kind::Gone => Tied::WhileFit(entry.seed),
         });
         bond.known = Some(entry.clone());
     } else if let Some(key) = tie.key() {

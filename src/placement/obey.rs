@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Placement;
 use crate::harbor::class::Class;
 use crate::session::Sessions;
 use crate::session::key::Kind;
@@ -14,7 +15,12 @@ use crate::upstream::nodes::Nodes;
 /// Makes every node of `cluster` do what was last said of it. When it returns, sessions of the pages that stuck to a
 /// node which rests now stick elsewhere. What is open on a node in maintenance has `grace` left. Needs a tokio runtime
 /// that lasts.
-pub async fn obey(cluster: &Arc<Cluster>, sessions: &Sessions, grace: Duration) {
+pub async fn obey(
+    cluster: &Arc<Cluster>,
+    sessions: &Sessions,
+    placement: &Placement,
+    grace: Duration,
+) {
     for backend in cluster.members() {
         let Some(word) = sessions.words().of(&backend.name) else {
             continue;
@@ -29,7 +35,7 @@ pub async fn obey(cluster: &Arc<Cluster>, sessions: &Sessions, grace: Duration) 
         if word.wish == Wish::Maintenance {
             tokio::spawn(close(backend.clone(), grace));
         }
-        if before == Wish::Ready {
+        if before == Wish::Ready && !placement.is_apart() {
             let moved = move_pages(cluster, sessions, backend).await;
             tracing::info!(node = %backend.name, moved, "sessions of the pages moved to other nodes");
         }

@@ -49,10 +49,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
+pub use contents::{DOCKER, push};
+pub use dial::{Answer, Dialer};
 pub use faults::{Component, Faults, Mode, Switch};
 pub use log::{Entry, Log, RequestEnd, ResponseEnd};
 pub use node::HarborNode;
 pub use portal::asset_hash;
+pub use registry_client::RegistryClient;
 pub use replication::{Execution, Replicating, Task};
 pub use token::TokenKey;
 pub use users::ACCOUNTS;

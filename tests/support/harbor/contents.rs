@@ -127,7 +127,8 @@ impl HarborNode {
     }
 }
 
-async fn push(
+/// Pushes a small image as docker does; its digest.
+pub async fn push(
     client: &RegistryClient,
     repository: &str,
     tag: &str,
