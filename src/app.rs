@@ -5,12 +5,12 @@
 //! watches certificates and obeys signals, and a thread of its own keeps the virtual addresses, so that none waits for
 //! another.
 
+mod nodes;
 mod vip;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -30,16 +30,12 @@ use crate::lifecycle::signals::{Signal, Signals};
 use crate::lifecycle::watchdog::{self, Pulse};
 use crate::lifecycle::workers::Workers;
 use crate::net::listen;
-use crate::placement::{obey, scout};
 use crate::proxy::finish::Sinks;
 use crate::reload::{self, DoorTls, World};
-use crate::session::doors::Report;
-use crate::session::upkeep;
 use crate::state::State;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::provider;
-use crate::upstream::probe::Prober;
 use crate::vip::holder::Holder;
 
 /// How often certificate files are looked at.
@@ -277,52 +273,6 @@ impl Process {
         watchdog::tell_stopping();
         self.give_addresses_away(&mut signals).await?;
         self.drain(trigger, signals).await
-    }
-
-    /// Starts the upkeep of the current world's sessions; that of the last world's ends.
-    fn keep_sessions(&mut self) {
-        self.world.sessions.in_force();
-        let door = self.door.clone();
-        let report = move || {
-            let mut report = Report::default();
-            for backend in door.state.read().cluster.members() {
-                let name = backend.name.as_ref().to_owned();
-                let busy = backend.standing.in_flight.load(Ordering::Relaxed);
-                if busy > 0 {
-                    report.busy.insert(name.clone(), busy);
-                }
-                report.nodes.insert(name, backend.url());
-            }
-            report
-        };
-        self.upkeep = upkeep::start(&self.world.sessions, Arc::new(report));
-    }
-
-    /// Makes the nodes do what operators said, here or at another door.
-    /// Probes the nodes of the current world, and finds out what else requests have to know of them.
-    fn look_after_nodes(&mut self) {
-        let World { snapshot, plan, .. } = &self.world;
-        self.probers = Prober::start(&snapshot.cluster, plan);
-        scout::start(
-            &mut self.probers,
-            &snapshot.placement,
-            &snapshot.cluster,
-            plan,
-        );
-    }
-
-    fn obey(&self) {
-        let snapshot = self.world.snapshot.clone();
-        tokio::spawn(async move {
-            let grace = snapshot.patience.maintenance;
-            let crate::state::snapshot::Snapshot {
-                cluster,
-                sessions,
-                placement,
-                ..
-            } = &*snapshot;
-            obey::obey(cluster, sessions, placement, grace).await;
-        });
     }
 
     /// Starts the sockets that are new, with the policies of the current world.

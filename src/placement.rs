@@ -15,27 +15,34 @@ pub mod journal;
 pub mod layout;
 pub mod obey;
 pub mod plot;
+pub mod promotion;
 pub mod scout;
 pub mod writers;
 pub mod written;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::balance;
-use crate::config;
+use crate::config::Config;
 use crate::harbor::path::Target;
 use crate::upstream::nodes::Nodes;
 use journal::Journal;
 use layout::Layout;
+use promotion::Promotion;
 use scout::Sighted;
 use writers::Writers;
 
 /// Where the data of a cluster are, as requests see it.
 pub struct Placement {
+    /// As the operator wrote it.
+    configured: Layout,
+    state_dir: PathBuf,
+    /// As it is since the last promotion.
     layout: ArcSwap<Layout>,
     apart: bool,
     /// Who writes what.
@@ -49,21 +56,54 @@ pub struct Placement {
 
 impl Placement {
     /// As a configuration says, with what `before` knew.
-    pub fn new(cluster: &config::Cluster, journal: Arc<Journal>, before: Option<&Self>) -> Self {
+    pub fn new(config: &Config, journal: Arc<Journal>, before: Option<&Self>) -> Self {
+        let cluster = &config.cluster;
         let layout = Layout::new(cluster);
-        Placement {
+        let placement = Placement {
+            state_dir: config.state_dir.clone(),
             sighted: ArcSwap::from_pointee(Sighted::by_address(cluster)),
             apart: !layout.topology.shares_data(),
-            layout: ArcSwap::from_pointee(layout),
+            layout: ArcSwap::from_pointee(layout.clone()),
+            configured: layout,
             writers: before.map_or_else(Arc::default, |before| before.writers.clone()),
             journal,
             proxies: cluster.proxy_cache.iter().cloned().collect(),
+        };
+        if let Some(promotion) = Promotion::kept(&config.state_dir) {
+            placement.promote(&promotion);
         }
+        placement
     }
 
     /// Where each node's data are.
     pub fn layout(&self) -> arc_swap::Guard<Arc<Layout>> {
         self.layout.load()
+    }
+
+    /// Promotes a node, so that it is the primary after a restart, too. `None` where there is no primary, or no such node.
+    pub fn crown(&self, node: &str) -> Option<Promotion> {
+        let promotion = Promotion::new(&self.configured, node);
+        promotion.applied(&self.configured)?;
+        if let Err(error) = promotion.keep(&self.state_dir) {
+            tracing::error!(%error, "the promotion is not kept: it ends with this process; free the disk under state_dir");
+        }
+        self.promote(&promotion);
+        Some(promotion)
+    }
+
+    /// Lets a promotion hold, if it does in this configuration.
+    pub fn promote(&self, promotion: &Promotion) {
+        let Some(changed) = promotion.applied(&self.configured) else {
+            return;
+        };
+        if **self.layout.load() != changed {
+            tracing::warn!(
+                node = promotion.node,
+                over = promotion.over,
+                "it is the primary now: what is written goes there"
+            );
+            self.layout.store(Arc::new(changed));
+        }
     }
 
     /// Whether nodes have data of their own.

@@ -311,7 +311,7 @@ fn plan(config: &Config, public: Option<&Public>, before: Option<&World>) -> Pla
 fn placement(config: &Config, before: Option<&World>) -> Placement {
     let before = before.map(|world| &*world.snapshot.placement);
     let journal = before.map_or_else(Arc::default, |before| before.journal.clone());
-    Placement::new(&config.cluster, journal, before)
+    Placement::new(config, journal, before)
 }
 
 fn snapshot(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Placement;
+use super::promotion::Promotion;
 use crate::harbor::class::Class;
 use crate::session::Sessions;
 use crate::session::key::Kind;
@@ -21,6 +22,7 @@ pub async fn obey(
     placement: &Placement,
     grace: Duration,
 ) {
+    obey_promotions(sessions, placement);
     for backend in cluster.members() {
         let Some(word) = sessions.words().of(&backend.name) else {
             continue;
@@ -39,6 +41,18 @@ pub async fn obey(
             let moved = move_pages(cluster, sessions, backend).await;
             tracing::info!(node = %backend.name, moved, "sessions of the pages moved to other nodes");
         }
+    }
+}
+
+/// The latest promotion holds, at whichever door it was given.
+fn obey_promotions(sessions: &Sessions, placement: &Placement) {
+    let words = sessions.words().all();
+    let promotions = words.into_iter().filter_map(|(node, word)| {
+        let (at, over) = word.promoted?;
+        Some(Promotion { node, over, at })
+    });
+    if let Some(latest) = promotions.max_by_key(|promotion| promotion.at) {
+        placement.promote(&latest);
     }
 }
 

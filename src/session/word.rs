@@ -41,6 +41,9 @@ pub struct Word {
     pub wish: Wish,
     /// A weight other than the configured one.
     pub weight: Option<u32>,
+    /// When it was promoted to primary, in milliseconds since 1970, and over which; none: never.
+    #[serde(default)]
+    pub promoted: Option<(u64, String)>,
     /// Sessions that came to stick to it before this moment are forgotten.
     pub forgotten: u64,
     /// When it was said, in milliseconds since 1970.
