@@ -4,7 +4,10 @@
 
 mod deleted;
 mod followed;
+mod primary;
+mod proxies;
 mod replicated;
+mod tiers;
 mod tokens;
 
 use std::net::IpAddr;
@@ -54,11 +57,18 @@ impl Two {
         )
     }
 
-    fn of(mut apart: Apart, topology: &str, keys: impl Fn(usize) -> String) -> Self {
+    fn of(apart: Apart, topology: &str, keys: impl Fn(usize) -> String) -> Self {
+        Self::with(apart, &format!("topology = \"{topology}\"\n"), keys)
+    }
+
+    /// The same with these keys of `[cluster]`.
+    fn with(mut apart: Apart, cluster: &str, keys: impl Fn(usize) -> String) -> Self {
         let store = RedisServer::start();
         let plan = |door: &str| {
             let mut plan = Plan::fronting(apart.nodes.iter().map(HarborNode::url));
-            plan.cluster = format!("topology = \"{topology}\"\n");
+            // Some nodes are far away on purpose.
+            plan.more = plan.more.replace("timeout = \"1s\"", "timeout = \"8s\"");
+            plan.cluster = cluster.to_owned();
             plan.keys = (1..=apart.nodes.len()).map(&keys).collect();
             plan.more += &format!(
                 "[sessions]\nstore = \"redis://{}/8\"\ndoor = \"{door}\"\nbudget = \"250ms\"\n",
@@ -103,6 +113,19 @@ impl Two {
         assert_eq!(homes.len(), 1, "{repository}:{reference} is at {homes:?}");
         homes[0]
     }
+}
+
+/// The nodes that answered requests of `class` through `door`, in the order of its log, once there are `count`.
+fn nodes_of(door: &Door, class: &str, count: usize) -> Vec<String> {
+    let of_class = || -> Vec<String> {
+        let lines = door.access();
+        let lines = lines.iter().filter(|line| line["class"] == class);
+        lines
+            .map(|line| line["node"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    eventually("the lines of the log", SOON, || of_class().len() >= count);
+    of_class()
 }
 
 /// What a pull by a client finds: manifest, then every blob of it, each by its digest.

@@ -96,6 +96,8 @@ pub struct Timing {
     pub redis_hung: Duration,
     /// How long core goes on with the configuration it read last.
     pub configuration: Duration,
+    /// How far away the node is: every request waits that long before it is looked at.
+    pub distance: Duration,
 }
 
 impl Timing {
@@ -114,6 +116,7 @@ impl Timing {
             redis_refused: Duration::from_millis(75),
             redis_hung: seconds(12),
             configuration: seconds(60),
+            distance: Duration::ZERO,
         }
     }
 
