@@ -27,6 +27,8 @@ pub enum Demand {
     Name(Box<str>),
     /// To be written, or to see what its push will meet: the one that writes the project, and its word is final.
     Write(Box<str>),
+    /// The same for what may be read elsewhere while that one cannot be asked at all.
+    Look(Box<str>),
     /// The word of the one that writes the project; of another one rather than none.
     Word(Box<str>),
     /// What a node reads back of itself.
@@ -137,7 +139,7 @@ fn demand(
             None => Demand::Word(Box::default()),
         },
         Class::BlobRead => Demand::Content(repository().into()),
-        Class::ManifestRead if is_of_a_push(repository()) => Demand::Write(project()),
+        Class::ManifestRead if is_of_a_push(repository()) => Demand::Look(repository().into()),
         Class::ManifestRead | Class::Tags | Class::Referrers => Demand::Name(repository().into()),
         class if class.lane() == Lane::Registry && class != Class::Catalog => {
             Demand::Write(project())
@@ -190,7 +192,7 @@ mod tests {
         }
         let path = "/v2/a/b/manifests/1";
         let looks = |may_push| asked(Topology::Replicated, &Method::HEAD, path, may_push);
-        assert_eq!(looks(true), write);
+        assert_eq!(looks(true), Demand::Look("a/b".into()));
         assert_eq!(looks(false), Demand::Name("a/b".into()));
     }
 

@@ -36,6 +36,12 @@ impl Chart<'_> {
                 (vec![self.remembered(layout, project)], false)
             }
             Demand::Write(project) => (self.writer(layout, project).await, false),
+            Demand::Look(repository) => {
+                let mut legs = self.writer(layout, first(repository)).await;
+                let behind = self.placement.journal.behind(repository);
+                legs.extend(reads().into_iter().map(|leg| leg.without(behind)));
+                (legs, false)
+            }
             Demand::Word(project) => {
                 let mut legs = vec![self.remembered(layout, project)];
                 legs.extend(reads());

@@ -35,8 +35,11 @@ async fn without_its_primary_it_is_read_and_not_written() {
     let two = primary().await;
     two.node(2).push("library/read", "1", "read").await;
     two.node(1).stop().await;
-    for _ in 0..4 {
-        pulls(&puller(two.a()), "library/read", "1").await.unwrap();
+    // Also by somebody who might push.
+    for client in [puller(two.a()), pusher(two.a())] {
+        for _ in 0..4 {
+            pulls(&client, "library/read", "1").await.unwrap();
+        }
     }
     let refused = push(&pusher(two.a()), "library/read", "2", "two").await;
     let said = refused.unwrap_err();
