@@ -76,6 +76,8 @@ impl Tie {
 pub struct Bond {
     tie: Tie,
     known: Option<Arc<Entry>>,
+    /// The store did not answer in time: it is not waited for again.
+    unsure: bool,
     /// What the choice of a node shall heed.
     pub want: Want,
 }
@@ -86,6 +88,7 @@ impl Bond {
         Bond {
             tie: Tie::None,
             known: None,
+            unsure: false,
             want: Want::any(key),
         }
     }
@@ -125,6 +128,7 @@ pub async fn recall(sessions: &Sessions, tie: Tie, key: Option<u64>, apart: bool
             Recalled::Unsure => "unsure",
             _ => "unknown",
         };
+        bond.unsure = matches!(found, Recalled::Unsure);
         sessions.metrics().affinity(key.kind.index(), outcome);
     }
     bond
@@ -184,7 +188,8 @@ pub async fn learn(sessions: &Sessions, bond: &Bond, lesson: Lesson<'_>) {
                 bind(sessions, key, "moved", &lesson, key.kind == Kind::Upload).await;
             }
             (None, Some(key)) => {
-                bind(sessions, key, "learned", &lesson, key.kind == Kind::Upload).await;
+                let wait = key.kind == Kind::Upload && !bond.unsure;
+                bind(sessions, key, "learned", &lesson, wait).await;
             }
             (_, None) => {}
         },

@@ -35,7 +35,8 @@ pub async fn obey(
         backend.standing.set_wish(word.wish);
         tracing::info!(node = %backend.name, wish = word.wish.name(), door = word.door, "the operator's word on a node");
         if word.wish == Wish::Maintenance {
-            tokio::spawn(close(backend.clone(), grace));
+            let turn = backend.standing.turns();
+            tokio::spawn(close(backend.clone(), turn, grace));
         }
         if before == Wish::Ready && !placement.is_apart() {
             let moved = move_pages(cluster, sessions, backend).await;
@@ -56,10 +57,11 @@ fn obey_promotions(sessions: &Sessions, placement: &Placement) {
     }
 }
 
-/// Ends what is still open on a node when its time is over, unless the operator has changed their mind.
-async fn close(node: Arc<Backend>, grace: Duration) {
+/// Ends what is still open on a node when its time is over, unless the operator has changed their mind meanwhile, if only
+/// to change it back.
+async fn close(node: Arc<Backend>, turn: u64, grace: Duration) {
     tokio::time::sleep(grace).await;
-    if node.standing.wish() == Wish::Maintenance {
+    if node.standing.turns() == turn {
         node.standing.close();
         let cut = node.sever();
         tracing::info!(node = %node.name, connections = cut, "maintenance: what was still open is closed");
@@ -85,4 +87,38 @@ async fn move_pages(cluster: &Arc<Cluster>, sessions: &Sessions, node: &Backend)
         }
     }
     moved
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::{Node, Url};
+    use crate::health::outlier::Outlier;
+    use crate::telemetry::metrics::Metrics;
+    use crate::upstream::backend::NodeTls;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_an_earlier_maintenance_does_not_end_a_later_one() {
+        crate::tls::provider::install();
+        let url: Url = "http://10.0.0.1".parse().unwrap();
+        let tls = NodeTls {
+            config: crate::tls::client::config(None, None).unwrap(),
+            print: 0,
+        };
+        let outlier = Outlier::new(5, Duration::from_secs(1), Duration::from_secs(9));
+        let metrics = Metrics::new(&[]).node("a");
+        let node = Backend::new(&Node::new("a".to_owned(), url), tls, &outlier, metrics);
+        let node = Arc::new(node.unwrap());
+        let standing = &node.standing;
+        let grace = Duration::from_secs(60);
+        standing.set_wish(Wish::Maintenance);
+        let first = tokio::spawn(close(node.clone(), standing.turns(), grace));
+        standing.set_wish(Wish::Ready);
+        standing.set_wish(Wish::Maintenance);
+        first.await.unwrap();
+        assert!(standing.finishes(Class::UploadChunk));
+        close(node.clone(), standing.turns(), grace).await;
+        assert!(!standing.finishes(Class::UploadChunk));
+    }
 }

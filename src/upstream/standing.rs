@@ -62,6 +62,7 @@ pub struct Standing {
     reachable: AtomicBool,
     probed: AtomicBool,
     wish: AtomicU8,
+    turns: AtomicU64,
     /// The time of what was open when maintenance began is over.
     closed: AtomicBool,
     dialect: AtomicU8,
@@ -88,6 +89,7 @@ impl Standing {
             reachable: AtomicBool::new(true),
             probed: AtomicBool::new(false),
             wish: AtomicU8::new(0),
+            turns: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             dialect: AtomicU8::new(0),
             serving_since: AtomicU64::new(0),
@@ -173,9 +175,17 @@ impl Standing {
         if wish == Wish::Ready && before != wish as u8 {
             self.ejection.pardon();
         }
+        if before != wish as u8 {
+            self.turns.fetch_add(1, Ordering::Relaxed);
+        }
         if wish != Wish::Maintenance {
             self.closed.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// How often the operator has changed their mind: what was set going for one wish shall not end another.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// The dialect that probes found, if any.
