@@ -186,7 +186,10 @@ pub fn left(cluster: &Cluster) -> Vec<String> {
             .flatten()
             .flatten()
         {
-            left.push(repository.path().display().to_string());
+            // What is left without manifests is no repository any more; the registry keeps its empty places.
+            if repository.path().join("_manifests").is_dir() {
+                left.push(repository.path().display().to_string());
+            }
         }
     }
     left
