@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{self, Desk, Reloaded};
 use crate::config::{self, Config, Level, Listen, LogFormat, Problem};
+use crate::doctor;
 use crate::front::Door;
 use crate::front::listener::Listener;
 use crate::front::policy::Policy;
@@ -133,6 +134,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
         listeners: Vec::new(),
         probers: JoinSet::new(),
         upkeep: JoinSet::new(),
+        doctor: JoinSet::new(),
         metrics,
         file,
     };
@@ -217,6 +219,8 @@ struct Process {
     probers: JoinSet<()>,
     /// What keeps the session store; ends with the sessions that it belongs to.
     upkeep: JoinSet<()>,
+    /// What looks once whether the nodes of the current world are one cluster.
+    doctor: JoinSet<()>,
     metrics: Metrics,
     file: Option<PathBuf>,
 }
@@ -234,6 +238,7 @@ impl Process {
         let pulse = Pulse::start(self.data.crew());
         self.open(sockets)?;
         self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
+        self.doctor = doctor::in_background(&self.world.config);
         self.keep_sessions();
         let desk = Arc::new(Desk {
             door: self.door.clone(),
@@ -407,6 +412,7 @@ impl Process {
         // A node whose address changed is new, and has heard nothing yet.
         self.obey();
         self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
+        self.doctor = doctor::in_background(&self.world.config);
         self.listeners.retain(|(address, _)| {
             self.world
                 .config

@@ -40,6 +40,11 @@ impl Topology {
             Self::Shared => "shared",
         }
     }
+
+    /// Whether all nodes have the same storage, database and Redis behind them.
+    pub const fn shares_data(self) -> bool {
+        matches!(self, Self::Shared)
+    }
 }
 
 /// An account of Harbor: a robot or a user with little rights.

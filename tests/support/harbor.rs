@@ -38,7 +38,7 @@ mod v2;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub use faults::{Component, Faults, Mode, Switch};
 pub use log::{Entry, Log, RequestEnd, ResponseEnd};
@@ -146,6 +146,12 @@ pub struct Options {
     pub timing: Timing,
     /// How late this node learns what others write to the shared storage; at once without it.
     pub attribute_cache: Option<Duration>,
+    /// The directory of its database; beside the storage without it.
+    pub database: Option<PathBuf>,
+    /// What its registry signs the state of uploads with.
+    pub http_secret: String,
+    /// Seconds by which its clock is ahead; behind if negative.
+    pub clock: i64,
 }
 
 impl Options {
@@ -169,6 +175,9 @@ impl Options {
             core_host: "core:8080".to_owned(),
             timing: Timing::quick(),
             attribute_cache: None,
+            database: None,
+            http_secret: "placeholder".to_owned(),
+            clock: 0,
         }
     }
 }
@@ -209,6 +218,11 @@ impl Harbor {
             *self.configured.lock().unwrap() = Instant::now();
         }
         self.configured.lock().unwrap().elapsed() < self.options.timing.configuration
+    }
+
+    /// What its clock shows.
+    fn now(&self) -> SystemTime {
+        time::shifted(self.options.clock)
     }
 
     fn key(&self) -> Arc<TokenKey> {

@@ -19,12 +19,15 @@ pub struct Project {
 /// The database of a cluster.
 pub struct Database {
     storage: PathBuf,
+    directory: PathBuf,
 }
 
 impl Database {
-    pub fn open(storage: &Path) -> Self {
+    /// The database in `directory`, beside the storage without one.
+    pub fn open(storage: &Path, directory: Option<&Path>) -> Self {
         Self {
             storage: storage.to_owned(),
+            directory: directory.unwrap_or(storage).to_owned(),
         }
     }
 
@@ -163,7 +166,7 @@ impl Database {
     }
 
     fn file(&self) -> PathBuf {
-        self.storage.join("projects.jsonl")
+        self.directory.join("projects.jsonl")
     }
 }
 
