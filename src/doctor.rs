@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::config::{Config, Problem, Secret};
+use crate::config::{Config, Part, Problem, Role, Secret, Topology};
 use crate::harbor::auth;
 use crate::harbor::component::Component;
 use crate::harbor::dialect::Dialect;
@@ -170,12 +170,7 @@ async fn observe(config: &Config, settings: &Settings, nodes: &mut [Node]) -> Ob
         }
     } else if credentials.is_some() {
         known = equal::observe(nodes, account).await;
-        let origins = match config.cluster.topology.name() {
-            "replicated" => nodes.len(),
-            // The others are fed by the first.
-            _ => 1,
-        };
-        for from in 0..origins {
+        for from in origins(config) {
             let mut seen =
                 arrival::observe(nodes, from, &repository, &tokens, account, settings.wait).await;
             notes.append(&mut seen.notes);
@@ -208,6 +203,22 @@ async fn observe(config: &Config, settings: &Settings, nodes: &mut [Node]) -> Ob
         notes,
         left_out,
     }
+}
+
+/// The nodes that pushes go to where each has data of its own.
+fn origins(config: &Config) -> Vec<usize> {
+    let cluster = &config.cluster;
+    let write_tier = cluster.write_tier.unwrap_or_default();
+    let takes = |part: &Part| match cluster.topology {
+        Topology::Shared | Topology::Replicated => true,
+        Topology::PrimaryReplica => part.role == Some(Role::Primary),
+        Topology::Tiered => part.tier.unwrap_or_default() == write_tier,
+    };
+    let nodes = cluster.node.iter().enumerate();
+    nodes
+        .filter(|(_, node)| takes(&node.part))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// Whether a login to the pages with this account is no wrong password.

@@ -5,6 +5,8 @@
 //! it again; [`obey`] makes the nodes do what operators said, at whichever door.
 
 pub mod affinity;
+pub mod journal;
+pub mod layout;
 pub mod obey;
 
 use crate::balance;

@@ -22,9 +22,9 @@ use crate::harbor::class::{Class, Repeat};
 use crate::harbor::health;
 use crate::placement::affinity::{self, Bond, Lesson, Tie};
 use crate::state::snapshot::Snapshot;
-use crate::upstream::cluster::Tried;
 use crate::upstream::connection::Connection;
 use crate::upstream::lease::{Failing, Lease};
+use crate::upstream::nodes::Nodes;
 use crate::upstream::outgoing::Outgoing;
 
 use attempt::{Missed, attempt};
@@ -79,7 +79,7 @@ pub async fn carry(
     }
     shipment.repeatable = repeatable(class, &shipment.body);
     shipment.careful = !shipment.repeatable;
-    let mut tried = Tried::default();
+    let mut tried = Nodes::NONE;
     let mut second_best: Option<Answer> = None;
     let mut last = Fault::NoNode;
     let mut now = Instant::now();

@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod exchange;
 pub mod lease;
 mod line;
+pub mod nodes;
 pub mod outgoing;
 pub mod pool;
 pub mod probe;

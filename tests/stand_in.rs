@@ -7,12 +7,14 @@
     clippy::panic
 )]
 
+mod apart;
 mod behaviour;
 mod compare;
 mod exempt;
 mod labels;
 mod prelude;
 mod replay;
+mod replication;
 mod seed;
 mod trace;
 mod wire;

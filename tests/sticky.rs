@@ -107,6 +107,14 @@ fn listed(door: &Door, kind: &str) -> Vec<Value> {
     all.into_iter().filter(|one| one["kind"] == kind).collect()
 }
 
+/// What is listed of a kind once there are `count` of them. On a busy machine a write may outlast the budget that its
+/// answer waited for; it comes all the same.
+fn listed_once(door: &Door, kind: &str, count: usize) -> Vec<Value> {
+    let what = format!("{count} of {kind} listed");
+    eventually(&what, SOON, || listed(door, kind).len() == count);
+    listed(door, kind)
+}
+
 /// The nodes that answered `count` requests of `class` through `door`, in their order. Lines of the log come in batches.
 fn nodes_of(door: &Door, class: &str, count: usize) -> Vec<String> {
     let of_class = || -> Vec<String> {

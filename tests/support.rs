@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports)]
 
+pub mod apart;
 pub mod certs;
 pub mod client;
 pub mod clients;

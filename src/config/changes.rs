@@ -4,7 +4,7 @@ mod sticky;
 
 use super::{
     Account, Admin, Certificate, Cluster, Config, Endpoints, Health, Limits, Listen, Log, Node,
-    Outlier, Retry, Secret, Timeouts, Vip, VipInstance, duration, size,
+    Outlier, Part, Retry, Role, Secret, Timeouts, Vip, VipInstance, duration, size,
 };
 
 /// One line for each difference, such as `cluster.node harbor-2: weight 10 → 5`.
@@ -147,6 +147,8 @@ fn of_cluster(cluster: &Cluster) -> Vec<Subject> {
     let Cluster {
         public_url,
         topology,
+        write_tier,
+        proxy_cache,
         balance,
         node,
         account,
@@ -154,6 +156,8 @@ fn of_cluster(cluster: &Cluster) -> Vec<Subject> {
     let whole = Subject::new("cluster")
         .optional("public_url", public_url.as_ref())
         .shown("topology", topology.name())
+        .optional("write_tier", *write_tier)
+        .shown("proxy_cache", proxy_cache.join(", "))
         .shown("balance", balance);
     let mut all = vec![whole];
     all.extend(node.iter().map(of_node));
@@ -178,9 +182,15 @@ fn of_node(node: &Node) -> Subject {
         name,
         endpoints,
         weight,
+        part,
         ca,
         client_certificate,
     } = node;
+    let Part {
+        role,
+        tier,
+        storage,
+    } = part;
     let (url, core, portal) = match endpoints {
         Endpoints::Whole(url) => (Some(url), None, None),
         Endpoints::Parts { core, portal } => (None, Some(core), portal.as_ref()),
@@ -190,6 +200,9 @@ fn of_node(node: &Node) -> Subject {
         .optional("core", core)
         .optional("portal", portal)
         .shown("weight", weight)
+        .optional("role", role.map(Role::name))
+        .optional("tier", *tier)
+        .optional("storage", storage.as_ref())
         .hidden("ca", format!("{ca:?}"))
         .hidden("client_certificate", of_certificates(client_certificate))
 }

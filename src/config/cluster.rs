@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::scope::{Scope, not_served};
-use super::{At, Node, Secret, Url, Wrong, unserved};
+use super::scope::Scope;
+use super::topology;
+use super::{At, Node, Secret, Topology, Url, Wrong};
 use crate::balance::Algorithm;
 
 /// More nodes than any Harbor cluster has; per-node state is sized by it.
@@ -17,34 +18,16 @@ pub struct Cluster {
     pub public_url: Option<Url>,
     /// How the nodes hold data.
     pub topology: Topology,
+    /// The tier that takes what is written; none: the highest.
+    pub write_tier: Option<u8>,
+    /// Projects that are proxy caches of other registries, besides those that Harbor says are.
+    pub proxy_cache: Vec<String>,
     /// How a node is chosen.
     pub balance: Algorithm,
     /// The nodes, with names that differ.
     pub node: Vec<Node>,
     /// The account for deep probes.
     pub account: Option<Account>,
-}
-
-/// How the nodes hold data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Topology {
-    /// One database and one storage for all: every node can serve everything.
-    #[default]
-    Shared,
-}
-
-impl Topology {
-    /// The word for it in a configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Shared => "shared",
-        }
-    }
-
-    /// Whether all nodes have the same storage, database and Redis behind them.
-    pub const fn shares_data(self) -> bool {
-        matches!(self, Self::Shared)
-    }
 }
 
 /// An account of Harbor: a robot or a user with little rights.
@@ -63,7 +46,10 @@ pub struct Account {
 impl Cluster {
     pub(super) fn read(mut scope: Scope<'_>) -> Self {
         let public_url = scope.word("public_url", str::parse::<Url>);
-        let topology = read_topology(&mut scope);
+        let topologies = Topology::ALL.map(|topology| (topology.name(), topology));
+        let topology = scope.choice("topology", &topologies).unwrap_or_default();
+        let write_tier = scope.number("write_tier", 0..=15);
+        let proxy_cache = scope.words("proxy_cache", |name| Ok(name.to_owned()));
         let choices = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
         let balance = scope.choice("balance", &choices).unwrap_or_default();
         let nodes = scope.tables("node");
@@ -96,30 +82,19 @@ impl Cluster {
             }
             node.push(one);
         }
+        topology::check(&scope, topology, write_tier, &node);
         let account = Account::read(scope.table("account"));
         scope.finish();
         Self {
             public_url,
             topology,
+            write_tier,
+            proxy_cache,
             balance,
             node,
             account,
         }
     }
-}
-
-fn read_topology(scope: &mut Scope<'_>) -> Topology {
-    let read = scope.word("topology", |text| match text {
-        "shared" => Ok(Topology::Shared),
-        _ if unserved::TOPOLOGIES.contains(&text) => {
-            Err(not_served("nodes with data of their own"))
-        }
-        _ => Err(Wrong::new(
-            format!("cannot be \"{}\"", text.escape_debug()),
-            "write \"shared\" or remove it",
-        )),
-    });
-    read.unwrap_or_default()
 }
 
 impl Account {

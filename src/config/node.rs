@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::scope::Scope;
-use super::{At, Certificate, Url, Wrong};
+use super::{At, Certificate, Part, Url, Wrong};
 
 /// The weight of a node that names none.
 const WEIGHT: u32 = 10;
@@ -19,6 +19,8 @@ pub struct Node {
     pub endpoints: Endpoints,
     /// Its share of the work beside the others, 0 to 1000; 0: only when all others have none either.
     pub weight: u32,
+    /// What it is in the topology of its cluster.
+    pub part: Part,
     /// The authorities that its certificate must come from, PEM; none: those of the machine.
     pub ca: Option<PathBuf>,
     /// What Seawall shows when the node asks for a certificate.
@@ -67,6 +69,7 @@ impl Node {
             name,
             endpoints: Endpoints::Whole(url),
             weight: WEIGHT,
+            part: Part::default(),
             ca: None,
             client_certificate: None,
         }
@@ -77,6 +80,7 @@ impl Node {
         scope.need("name", "give the node a name, like \"harbor-1\"");
         let weight = scope.number("weight", 0..=1000).unwrap_or(WEIGHT);
         let endpoints = read_endpoints(&mut scope);
+        let part = Part::read(&mut scope);
         let ca = scope.readable("ca");
         let client_certificate = Certificate::read(scope.table("client_certificate"));
         let plain = |endpoints: &Endpoints| endpoints.all().all(|url| !url.https);
@@ -92,6 +96,7 @@ impl Node {
             name: name?,
             endpoints: endpoints?,
             weight,
+            part,
             ca,
             client_certificate,
         })

@@ -125,7 +125,6 @@ fn what_is_not_served_is_refused_and_not_ignored() {
         ("[trace]", "trace"),
         ("[resume]", "resume"),
         ("[limits]\nclient = {}", "limits.client"),
-        ("cluster.topology = \"tiered\"", "cluster.topology"),
     ] {
         let found = problems(text);
         assert_eq!(found.len(), 1, "{found:?}");

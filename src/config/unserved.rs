@@ -6,9 +6,6 @@
 /// The key with its tables, and what it would configure.
 const UNSERVED: &[(&str, &str)] = &[
     ("acme", "certificates from an ACME authority"),
-    ("cluster.node.role", "a primary with replicas"),
-    ("cluster.node.storage", "nodes with storage of their own"),
-    ("cluster.node.tier", "nodes in tiers"),
     ("journal", "the journal of changes to reconcile"),
     ("limits.class", "limits per class of requests"),
     ("limits.client", "limits per client"),
@@ -24,9 +21,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("resume", "downloads that go on at another node"),
     ("trace", "tracing"),
 ];
-
-/// The topologies that are not served.
-pub(super) const TOPOLOGIES: [&str; 3] = ["replicated", "primary-replica", "tiered"];
 
 /// What the key at `path` would configure, if this version could.
 pub(super) fn feature(path: &str) -> Option<&'static str> {

@@ -86,11 +86,7 @@ impl Bond {
         Bond {
             tie: Tie::None,
             known: None,
-            want: Want {
-                key,
-                by_key: false,
-                tied: None,
-            },
+            want: Want::any(key),
         }
     }
 }

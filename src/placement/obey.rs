@@ -8,7 +8,8 @@ use crate::session::Sessions;
 use crate::session::key::Kind;
 use crate::session::word::Wish;
 use crate::upstream::backend::Backend;
-use crate::upstream::cluster::{Cluster, Tried, Want};
+use crate::upstream::cluster::{Cluster, Want};
+use crate::upstream::nodes::Nodes;
 
 /// Makes every node of `cluster` do what was last said of it. When it returns, sessions of the pages that stuck to a
 /// node which rests now stick elsewhere. What is open on a node in maintenance has `grace` left. Needs a tokio runtime
@@ -54,11 +55,10 @@ async fn move_pages(cluster: &Arc<Cluster>, sessions: &Sessions, node: &Backend)
             continue;
         }
         let want = Want {
-            key: Some(key.hash()),
             by_key: true,
-            tied: None,
+            ..Want::any(Some(key.hash()))
         };
-        let lease = cluster.lease(Class::ApiRead, want, Tried::default(), Instant::now());
+        let lease = cluster.lease(Class::ApiRead, want, Nodes::NONE, Instant::now());
         if let Some(lease) = lease.filter(|lease| lease.backend().seed != node.seed) {
             sessions.rebind(*key, record, &lease.backend().name).await;
             moved += 1;

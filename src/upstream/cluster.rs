@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::lease::{Failing, Lease};
+use super::nodes::Nodes;
 use super::standing::Lacking;
 use crate::balance::{self, Algorithm, Candidate, Turn};
 use crate::harbor::class::{Class, Lane};
@@ -14,23 +15,8 @@ use crate::harbor::component::Components;
 use crate::health::outlier;
 use crate::session::word::Wish;
 
-/// Nodes that were tried for a request already, by their place in the cluster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tried(u128);
-
-impl Tried {
-    /// Adds a node.
-    pub fn add(&mut self, index: usize) {
-        self.0 |= 1 << (index as u32 & 127);
-    }
-
-    fn has(self, index: usize) -> bool {
-        self.0 & (1 << (index as u32 & 127)) != 0
-    }
-}
-
 /// What a request would like of the choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Want {
     /// What rendezvous hashes: all doors choose alike for it.
     pub key: Option<u64>,
@@ -38,6 +24,20 @@ pub struct Want {
     pub by_key: bool,
     /// The node that it is tied to, by its seed.
     pub tied: Option<Tied>,
+    /// The nodes that may take it.
+    pub among: Nodes,
+}
+
+impl Want {
+    /// Any node; `key` is what rendezvous hashes.
+    pub const fn any(key: Option<u64>) -> Self {
+        Want {
+            key,
+            by_key: false,
+            tied: None,
+            among: Nodes::ALL,
+        }
+    }
 }
 
 /// A node that a request is tied to.
@@ -104,16 +104,17 @@ impl Cluster {
         self: &Arc<Self>,
         class: Class,
         want: Want,
-        tried: Tried,
+        tried: Nodes,
         now: Instant,
     ) -> Option<Lease> {
         if let Some(tied) = want.tied
             && let Some(index) = self.tied(class, tied)
             && !tried.has(index)
+            && want.among.has(index)
         {
             return self.take(index, class);
         }
-        let tier = self.tier(class)?;
+        let tier = self.tier(class, want.among)?;
         let algorithm = match want.by_key {
             true => Algorithm::Rendezvous,
             false => self.manner.balance,
@@ -124,7 +125,9 @@ impl Cluster {
             .members
             .iter()
             .enumerate()
-            .filter(|(index, backend)| !tried.has(*index) && fits(backend, class, tier))
+            .filter(|(index, backend)| {
+                want.among.has(*index) && !tried.has(*index) && fits(backend, class, tier)
+            })
             .map(|(index, backend)| Candidate {
                 index,
                 // Doors that saw a node come back at different moments must still agree.
@@ -173,12 +176,15 @@ impl Cluster {
 
     /// Whether a request of `class` would be sent to a node now.
     pub fn could_serve(&self, class: Class) -> bool {
-        self.tier(class).is_some()
+        self.tier(class, Nodes::ALL).is_some()
     }
 
     /// Whether some node serves `class` by all evidence; otherwise it is panic or nothing.
     pub fn serves_well(&self, class: Class) -> bool {
-        matches!(self.tier(class), Some(Tier::Fit | Tier::Ejected))
+        matches!(
+            self.tier(class, Nodes::ALL),
+            Some(Tier::Fit | Tier::Ejected)
+        )
     }
 
     /// What no node has at the moment.
@@ -196,12 +202,11 @@ impl Cluster {
         }
     }
 
-    /// The best tier that any node reaches, tried or not: a retry must not stoop below it.
-    fn tier(&self, class: Class) -> Option<Tier> {
+    /// The best tier that any node of `among` reaches, tried or not: a retry must not stoop below it.
+    fn tier(&self, class: Class, among: Nodes) -> Option<Tier> {
         let reached = |tier| {
-            self.members
-                .iter()
-                .any(|backend| fits(backend, class, tier))
+            let mut members = self.members.iter().enumerate();
+            members.any(|(index, backend)| among.has(index) && fits(backend, class, tier))
         };
         [Tier::Fit, Tier::Ejected, Tier::Panic]
             .into_iter()

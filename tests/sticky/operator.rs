@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{Pair, SOON, database_8, listed, nodes_of, other, sessions, store_is};
+use super::{Pair, SOON, database_8, listed, listed_once, nodes_of, other, sessions, store_is};
 use crate::support::clients::browser::Browser;
 use crate::support::clients::image::sha256;
 use crate::support::clients::raw::{Piped, Protocol, Raw, finish, next};
@@ -121,7 +121,7 @@ async fn a_reload_keeps_the_word_and_what_sticks() {
         (&one["state"], &two["weight"]),
         (&Value::from("draining"), &Value::from(3))
     );
-    assert_eq!(listed(pair.a(), "ui").len(), 1);
+    listed_once(pair.a(), "ui", 1);
     store_is(pair.a(), true);
 }
 

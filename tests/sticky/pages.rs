@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Pair, SOON, listed, nodes_of};
+use super::{Pair, SOON, listed, listed_once, nodes_of};
 use crate::support::clients::browser::Browser;
 use crate::support::cluster::Cluster;
 use crate::support::door::eventually;
@@ -93,7 +93,7 @@ async fn a_session_ends_with_logging_out() {
     let pair = Pair::start().await;
     let mut browser = Browser::default();
     browser.log_in(pair.a()).await;
-    assert_eq!(listed(&pair.b, "ui").len(), 1);
+    listed_once(&pair.b, "ui", 1);
     browser.get(&pair.b, "/c/log_out").await;
     for door in [pair.a(), &pair.b] {
         eventually("it is over", SOON, || listed(door, "ui").is_empty());

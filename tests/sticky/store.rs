@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{SOON, database_8, listed, sessions, status, store_is};
+use super::{SOON, database_8, listed_once, sessions, status, store_is};
 use crate::support::certs::Authority;
 use crate::support::clients::browser::Browser;
 use crate::support::clients::raw::{Protocol, Raw};
@@ -84,7 +84,7 @@ async fn what_is_learnt_while_the_store_is_away_is_written_when_it_is_back() {
     store_is(&cluster.door, false);
     let mut meanwhile = Browser::default();
     meanwhile.log_in(&cluster.door).await;
-    assert_eq!(listed(&cluster.door, "ui").len(), 2);
+    listed_once(&cluster.door, "ui", 2);
     redis.revive();
     store_is(&cluster.door, true);
     let written = || {
@@ -206,7 +206,7 @@ async fn a_user_with_just_the_rights_that_are_needed_will_do() {
     store_is(&cluster.door, true);
     let mut browser = Browser::default();
     browser.log_in(&cluster.door).await;
-    assert_eq!(listed(&cluster.door, "ui").len(), 1);
+    listed_once(&cluster.door, "ui", 1);
     assert_eq!(
         status(&cluster.door)["sessions"]["store"]["reason"],
         serde_json::Value::Null
@@ -229,7 +229,7 @@ async fn a_store_that_speaks_tls_is_believed_by_its_own_authority_alone() {
     store_is(&cluster.door, true);
     let mut browser = Browser::default();
     browser.log_in(&cluster.door).await;
-    assert_eq!(listed(&cluster.door, "ui").len(), 1);
+    listed_once(&cluster.door, "ui", 1);
     let b = super::other(&cluster, &sessions(&store, "door-b"));
     eventually("a stranger is not believed", SOON, || {
         reason(&b).contains("certificate")

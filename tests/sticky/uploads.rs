@@ -1,6 +1,6 @@
 //! Uploads stay with the node that has their bytes.
 
-use super::{Pair, SOON, listed, nodes_of, other};
+use super::{Pair, SOON, listed, listed_once, nodes_of, other};
 use crate::support::clients::image::sha256;
 use crate::support::clients::raw::{Piped, Protocol, Raw, finish, next};
 use crate::support::cluster::Cluster;
@@ -66,8 +66,7 @@ async fn an_upload_is_listed_while_it_runs_and_forgotten_at_its_end() {
     let pair = Pair::start().await;
     let mut client = Raw::connect(pair.a(), Protocol::Http1).await;
     let path = client.begin("library/listed").await;
-    let uploads = listed(&pair.b, "upload");
-    assert_eq!(uploads.len(), 1, "{uploads:?}");
+    let uploads = listed_once(&pair.b, "upload", 1);
     assert_eq!(uploads[0]["door"], "door-a");
     assert_eq!(uploads[0]["client"], "127.0.0.0/24");
     let mut other = Raw::connect(&pair.b, Protocol::Http1).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{SOON, listed, nodes_of, other, sessions, status, store_is};
+use super::{SOON, listed_once, nodes_of, other, sessions, status, store_is};
 use crate::support::clients::browser::Browser;
 use crate::support::clients::image::Image;
 use crate::support::clients::raw::{Protocol, Raw};
@@ -106,7 +106,7 @@ async fn a_server_of_version_3_will_do() {
     client
         .push("library/old", b"for an old server".as_slice().into())
         .await;
-    assert_eq!(listed(&b, "ui").len(), 1);
+    listed_once(&b, "ui", 1);
     assert_eq!(b.ask("DELETE", "/api/v1/sessions?node=harbor-1").0, 200);
     assert_eq!(status(&b)["sessions"]["store"]["up"], true);
     let used: BTreeSet<String> = monitor

@@ -14,20 +14,29 @@
 
 mod api1;
 mod api2;
+mod artifacts;
 mod body;
+mod changes;
+mod contents;
 mod core1;
 mod core2;
 mod csrf;
 mod database;
+mod dial;
 mod faults;
 mod health;
 mod lag;
 mod log;
 mod nginx;
 mod node;
+mod paging;
 mod portal;
+mod pushes;
 mod registry;
+mod registry_client;
+mod replication;
 mod reply;
+mod repositories1;
 mod service;
 mod session;
 mod time;
@@ -44,6 +53,7 @@ pub use faults::{Component, Faults, Mode, Switch};
 pub use log::{Entry, Log, RequestEnd, ResponseEnd};
 pub use node::HarborNode;
 pub use portal::asset_hash;
+pub use replication::{Execution, Replicating, Task};
 pub use token::TokenKey;
 pub use users::ACCOUNTS;
 
@@ -133,6 +143,8 @@ pub struct Options {
     pub address: SocketAddr,
     /// The registry's files; nodes of a cluster share them.
     pub storage: PathBuf,
+    /// Where projects and the times of pushes are kept; beside the storage if not told.
+    pub database: Option<PathBuf>,
     /// `redis://…`; without it sessions stay in the process (1.x without HA).
     pub redis: Option<String>,
     /// The public URL: scheme, host and port of token realms.
@@ -146,12 +158,12 @@ pub struct Options {
     pub timing: Timing,
     /// How late this node learns what others write to the shared storage; at once without it.
     pub attribute_cache: Option<Duration>,
-    /// The directory of its database; beside the storage without it.
-    pub database: Option<PathBuf>,
     /// What its registry signs the state of uploads with.
     pub http_secret: String,
     /// Seconds by which its clock is ahead; behind if negative.
     pub clock: i64,
+    /// How it replicates, once it has policies.
+    pub replication: Replicating,
 }
 
 impl Options {
@@ -168,6 +180,7 @@ impl Options {
             version: version.to_owned(),
             address: super::ports::free(),
             storage: storage.into(),
+            database: None,
             redis: None,
             external_url: "https://harbor.example".to_owned(),
             key: None,
@@ -175,9 +188,9 @@ impl Options {
             core_host: "core:8080".to_owned(),
             timing: Timing::quick(),
             attribute_cache: None,
-            database: None,
             http_secret: "placeholder".to_owned(),
             clock: 0,
+            replication: Replicating::default(),
         }
     }
 }
@@ -192,6 +205,7 @@ pub struct Harbor {
     store: database::Database,
     registry: registry::Registry,
     health: health::Health,
+    replication: replication::Replication,
     key: RwLock<Arc<TokenKey>>,
     /// When the database was last seen well, for cached configuration.
     configured: Mutex<Instant>,

@@ -7,9 +7,10 @@ use super::core1::plain;
 use super::database::Project;
 use super::faults::{Component, Mode, Switch};
 use super::nginx::Ask;
+use super::paging::paged;
 use super::reply::{self, Chunked, Reply};
-use super::session::Session;
-use super::{Dialect, Harbor, users};
+use super::session::{Session, pairs, parameter};
+use super::{Dialect, Harbor, replication, repositories1, users};
 
 /// Marks an answer that goes out before the framework sets its XSRF cookie.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, session: &Session) -> Reply 
             | ["repositories", "top"]
             | ["logs", ..],
         ) => {}
+        ("GET" | "DELETE", ["repositories", ..]) => {}
+        (_, parts) if replicates(new, parts) => {}
         _ => return not_found(harbor),
     }
     if ask.method == Method::DELETE && harbor.faults.on(Switch::ReadOnly) {
@@ -58,8 +61,11 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, session: &Session) -> Reply 
         None => session.user.clone(),
     };
     match (parts.as_slice(), user) {
-        (["projects"], user) if ask.method == Method::GET => list(harbor, user.as_deref()),
+        (["projects"], user) if ask.method == Method::GET => list(harbor, ask, user.as_deref()),
         (["repositories", "top"], _) => top(harbor),
+        (["repositories", rest @ ..], user) if user.is_some() || ask.is_safe() => {
+            repositories1::answer(harbor, ask, rest, user.as_deref())
+        }
         (_, None) => {
             // The user is asked for before the framework gets to its cookie.
             let mut refused = failure(harbor, 401, "UnAuthorize");
@@ -71,6 +77,12 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, session: &Session) -> Reply 
         (["statistics"], _) => pretty(&lines(
             &json!({"total_project_count": harbor.store.projects().len()}),
         )),
+        (parts, user) if new && replicates(new, parts) => {
+            replication::api::answer(harbor, ask, parts, user.as_deref()).await
+        }
+        (parts, user) if replicates(new, parts) => {
+            replication::api15::answer(harbor, ask, parts, user.as_deref()).await
+        }
         (["projects", id], _) => match harbor
             .store
             .projects()
@@ -81,6 +93,15 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, session: &Session) -> Reply 
             None => failure(harbor, 404, "Not Found"),
         },
         _ => pretty("[]"),
+    }
+}
+
+/// Whether a path is about replication, in its dialect's words.
+fn replicates(new: bool, parts: &[&str]) -> bool {
+    if new {
+        replication::api::is_here(parts)
+    } else {
+        replication::api15::is_here(parts)
     }
 }
 
@@ -97,7 +118,7 @@ pub fn not_found(harbor: &Harbor) -> Reply {
     reply
 }
 
-fn failure(harbor: &Harbor, status: u16, message: &str) -> Reply {
+pub fn failure(harbor: &Harbor, status: u16, message: &str) -> Reply {
     if harbor.options.dialect == Dialect::Harbor15 {
         return plain(status, "\n");
     }
@@ -107,11 +128,11 @@ fn failure(harbor: &Harbor, status: u16, message: &str) -> Reply {
     )
 }
 
-fn pretty(content: &str) -> Reply {
+pub fn pretty(content: &str) -> Reply {
     reply::compressible(200, "application/json; charset=utf-8", content.to_owned())
 }
 
-fn lines(value: &Value) -> String {
+pub fn lines(value: &Value) -> String {
     serde_json::to_string_pretty(value).expect("JSON is written")
 }
 
@@ -186,16 +207,18 @@ fn document(harbor: &Harbor, project: &Project) -> Value {
     })
 }
 
-fn list(harbor: &Harbor, user: Option<&str>) -> Reply {
+fn list(harbor: &Harbor, ask: &Ask, user: Option<&str>) -> Reply {
+    let asked = pairs(&ask.query);
+    let name = parameter(&asked, "name");
     let all: Vec<Value> = harbor
         .store
         .projects()
         .iter()
         .filter(|p| p.public || user.is_some_and(|u| users::is_admin(u) || p.owner == u))
+        .filter(|p| p.name.contains(name))
         .map(|p| document(harbor, p))
         .collect();
-    let count = all.len().to_string();
-    reply::with(pretty(&lines(&Value::from(all))), "x-total-count", &count)
+    paged(ask, all, |page| pretty(&lines(page)))
 }
 
 /// The most pulled public repositories; fails with the registry if there are any (1.5 asks it for their tags).

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::core2::{self, Visit, Who};
 use super::database::Project;
 use super::nginx::Ask;
+use super::paging::paged;
 use super::reply::{self, Reply};
 use super::session::{pairs, parameter, unescape};
-use super::{Harbor, users};
+use super::{Harbor, artifacts, replication, users};
 
 pub async fn answer(harbor: &Harbor, ask: &mut Ask, visit: &mut Visit) -> Reply {
     if ask.path == "/api/version" && ask.method == Method::GET {
@@ -23,11 +24,20 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, visit: &mut Visit) -> Reply 
         ["projects"] => &[Method::GET, Method::HEAD, Method::POST],
         ["projects", _] => &[Method::DELETE, Method::GET, Method::PUT],
         ["projects", _, "repositories", _] => &[Method::DELETE, Method::GET, Method::PUT],
+        ["projects", _, "repositories", _, "artifacts"]
+        | ["projects", _, "repositories", _, "artifacts", _, "tags"] => &[Method::GET],
+        ["projects", _, "repositories", _, "artifacts", _] => &[Method::DELETE, Method::GET],
+        ["projects", _, "repositories", _, "artifacts", _, "tags", _] => &[Method::DELETE],
+        ["registries"] | ["replication", "policies" | "executions"] => &[Method::GET, Method::POST],
+        ["registries", "ping"] => &[Method::POST],
+        ["registries", _] | ["replication", "policies", _] => {
+            &[Method::DELETE, Method::GET, Method::PUT]
+        }
+        ["replication", "executions", _] => &[Method::GET, Method::PUT],
+        ["replication", "executions", _, "tasks"]
+        | ["replication", "executions", _, "tasks", _, "log"] => &[Method::GET],
         ["projects", _, "summary" | "repositories"]
-        | [
-            "ping" | "health" | "systeminfo" | "statistics" | "configurations" | "registries"
-            | "scanners",
-        ]
+        | ["ping" | "health" | "systeminfo" | "statistics" | "configurations" | "scanners"]
         | ["audit-logs" | "users"]
         | ["users", "current"]
         | ["users", "current", "permissions"]
@@ -72,7 +82,18 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, visit: &mut Visit) -> Reply 
         ["projects"] if ask.method == Method::HEAD => exists(harbor, ask).await,
         ["projects"] => list(harbor, ask, who).await,
         ["projects", name] => one(harbor, name, who).await,
-        ["projects", name, "repositories"] => repositories(harbor, name, who).await,
+        ["projects", name, "repositories"] => repositories(harbor, ask, name, who).await,
+        [
+            "projects",
+            name,
+            "repositories",
+            repository,
+            "artifacts",
+            rest @ ..,
+        ] => artifacts::answer(harbor, ask, (name, repository), rest, who.as_deref()).await,
+        parts if replication::api::is_here(parts) => {
+            replication::api::answer(harbor, ask, parts, who.as_deref()).await
+        }
         ["projects", name, "repositories", repository] => {
             let remove = ask.method == Method::DELETE;
             repository_of(harbor, name, repository, who, remove).await
@@ -215,8 +236,7 @@ async fn list(harbor: &Harbor, ask: &Ask, user: Option<String>) -> Reply {
         .filter(|p| sees(p, user.as_deref()) && p.name.contains(name))
         .map(|p| document(harbor, p, user.as_deref()))
         .collect();
-    let count = all.len().to_string();
-    reply::with(reply::json(200, &Value::from(all)), "x-total-count", &count)
+    paged(ask, all, |page| reply::json(200, page))
 }
 
 async fn exists(harbor: &Harbor, ask: &Ask) -> Reply {
@@ -255,7 +275,7 @@ async fn create(harbor: &Harbor, ask: &mut Ask, user: Option<String>) -> Reply {
     }
 }
 
-async fn find(harbor: &Harbor, name: &str, user: Option<&str>) -> Result<Project, Reply> {
+pub async fn find(harbor: &Harbor, name: &str, user: Option<&str>) -> Result<Project, Reply> {
     if harbor.database().await.is_err() {
         return Err(core2::internal());
     }
@@ -284,7 +304,7 @@ async fn one(harbor: &Harbor, name: &str, user: Option<String>) -> Reply {
     }
 }
 
-async fn repositories(harbor: &Harbor, name: &str, user: Option<String>) -> Reply {
+async fn repositories(harbor: &Harbor, ask: &Ask, name: &str, user: Option<String>) -> Reply {
     match find(harbor, name, user.as_deref()).await {
         Ok(project) => {
             let prefix = format!("{}/", project.name);
@@ -292,14 +312,9 @@ async fn repositories(harbor: &Harbor, name: &str, user: Option<String>) -> Repl
             let names: Vec<Value> = all
                 .iter()
                 .filter(|r| r.starts_with(&prefix))
-                .map(|r| json!({"artifact_count": harbor.store.tags(r).len(), "name": r, "project_id": project.id}))
+                .map(|r| json!({"artifact_count": harbor.store.artifacts(r).len(), "name": r, "project_id": project.id}))
                 .collect();
-            let count = names.len().to_string();
-            reply::with(
-                reply::json(200, &Value::from(names)),
-                "x-total-count",
-                &count,
-            )
+            paged(ask, names, |page| reply::json(200, page))
         }
         Err(refused) => refused,
     }
@@ -320,13 +335,13 @@ async fn repository_of(
             let full = format!("{}/{}", project.name, unescape(&once).unwrap_or_default());
             if harbor.store.has_repository(&full) {
                 if remove {
-                    harbor.store.remove(&full);
+                    artifacts::remove_repository(harbor, &full);
                     return reply::nothing(200);
                 }
-                let tags = harbor.store.tags(&full).len();
+                let count = harbor.store.artifacts(&full).len();
                 return reply::json(
                     200,
-                    &json!({"artifact_count": tags, "name": full, "project_id": project.id}),
+                    &json!({"artifact_count": count, "name": full, "project_id": project.id}),
                 );
             }
             reply::errors(404, "NOT_FOUND", &format!("repository {full} not found"))

@@ -8,7 +8,7 @@ use super::faults::{Component, Mode, Switch};
 use super::nginx::Ask;
 use super::reply::{self, Reply};
 use super::session::{Session, cookie, pairs, parameter};
-use super::v2::{Thing, thing};
+use super::v2::{self, Thing, thing};
 use super::{Dialect, Harbor, api1, registry, service};
 
 /// Answers a request that nginx gave to core.
@@ -81,7 +81,7 @@ async fn inside(harbor: &Harbor, ask: &mut Ask, session: &mut Session) -> Reply 
         "/login" if !new => login(harbor, ask, session).await,
         "/c/log_out" if new => logout(session),
         "/log_out" if !new => logout(session),
-        path if path.starts_with("/v2/") => v2(harbor, ask).await,
+        path if path.starts_with("/v2/") => content(harbor, ask).await,
         path if path.starts_with("/api/") => api1::answer(harbor, ask, session).await,
         path if !new && is_page(path) => index(harbor),
         _ => api1::not_found(harbor),
@@ -131,7 +131,7 @@ fn logout(session: &mut Session) -> Reply {
     reply::nothing(200)
 }
 
-async fn v2(harbor: &Harbor, ask: &mut Ask) -> Reply {
+async fn content(harbor: &Harbor, ask: &mut Ask) -> Reply {
     let thing = thing(&ask.path);
     let writes = !ask.is_safe();
     if writes && harbor.faults.on(Switch::ReadOnly) {
@@ -152,8 +152,13 @@ async fn v2(harbor: &Harbor, ask: &mut Ask) -> Reply {
     if policy && old && harbor.faults.unhung(Component::Adminserver).await != Mode::Ok {
         return violation("Get \"http://adminserver:8080/api/configurations\"");
     }
+    let before = v2::tags_before(harbor, ask, &thing);
     match harbor.registry.forward(ask, false).await {
-        Ok(response) => registry::pass(response),
+        Ok(response) => {
+            let reply = registry::pass(response);
+            v2::note(harbor, ask, &thing, before, &reply);
+            reply
+        }
         Err(_) if policy => violation(&format!("Head \"http://registry:5000{}\"", ask.path)),
         Err(_) => reply::nothing(502),
     }

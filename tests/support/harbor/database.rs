@@ -1,5 +1,6 @@
-//! What Harbor keeps in its database. Projects are lines of a file beside the storage, so that nodes that share
-//! storage share them; repositories, tags and blobs are read off the registry's own files.
+//! What Harbor keeps in its database. Projects and the times of pushes are lines of files beside the storage, so that
+//! nodes that share storage share them, or in a directory of their own; repositories, tags and blobs are read off the
+//! registry's own files.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,11 +24,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// The database in `directory`, beside the storage without one.
-    pub fn open(storage: &Path, directory: Option<&Path>) -> Self {
+    /// `directory` is where what is not read off the registry's files is kept.
+    pub fn open(storage: &Path, directory: &Path) -> Self {
+        std::fs::create_dir_all(directory).expect("the database's directory can be made");
         Self {
             storage: storage.to_owned(),
-            directory: directory.unwrap_or(storage).to_owned(),
+            directory: directory.to_owned(),
         }
     }
 
@@ -101,10 +103,10 @@ impl Database {
             .is_dir()
     }
 
-    /// Takes a repository with all its manifests away.
+    /// Takes a repository with all its manifests away. Its blobs stay until somebody collects garbage.
     pub fn remove(&self, name: &str) {
         let place = self.root().join("repositories").join(name);
-        std::fs::remove_dir_all(place).expect("the storage is writable");
+        std::fs::remove_dir_all(place.join("_manifests")).expect("the storage is writable");
     }
 
     /// Sorted tags of a repository.
@@ -122,6 +124,52 @@ impl Database {
             .collect();
         names.sort();
         names
+    }
+
+    /// The digests of a repository's manifests, sorted, with their tags.
+    pub fn artifacts(&self, repository: &str) -> Vec<(String, Vec<String>)> {
+        let place = self.root().join("repositories").join(repository);
+        let revisions = place.join("_manifests/revisions/sha256");
+        let mut all: Vec<(String, Vec<String>)> = std::fs::read_dir(revisions)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| std::fs::read_to_string(entry.path().join("link")).ok())
+            .map(|digest| (digest.trim().to_owned(), Vec::new()))
+            .collect();
+        all.sort();
+        for tag in self.tags(repository) {
+            let digest = self.manifest(repository, &tag);
+            if let Some((_, tags)) = all.iter_mut().find(|(d, _)| Some(d) == digest.as_ref()) {
+                tags.push(tag);
+            }
+        }
+        all
+    }
+
+    /// The tags of a digest.
+    pub fn tags_of(&self, repository: &str, digest: &str) -> Vec<String> {
+        let all = self.artifacts(repository).into_iter();
+        let mut found = all.filter(|(one, _)| one == digest);
+        found.next().map(|(_, tags)| tags).unwrap_or_default()
+    }
+
+    /// Takes a manifest away with all its tags. Its blobs stay.
+    pub fn remove_artifact(&self, repository: &str, digest: &str) {
+        for tag in self.tags_of(repository, digest) {
+            self.untag(repository, &tag);
+        }
+        let place = self.root().join("repositories").join(repository);
+        let revision = digest.replacen(':', "/", 1);
+        let revision = place.join("_manifests/revisions").join(revision);
+        std::fs::remove_dir_all(revision).expect("the storage is writable");
+    }
+
+    /// Takes a tag off what it names.
+    pub fn untag(&self, repository: &str, tag: &str) {
+        let place = self.root().join("repositories").join(repository);
+        let tag = place.join("_manifests/tags").join(tag);
+        std::fs::remove_dir_all(tag).expect("the storage is writable");
     }
 
     /// The digest that a tag or digest names in a repository.
@@ -146,23 +194,34 @@ impl Database {
 
     /// Whether any repository holds the blob.
     pub fn has_blob(&self, digest: &str) -> bool {
-        let Some((algorithm, hex)) = digest.split_once(':') else {
-            return false;
-        };
-        let Some(first) = hex.get(..2) else {
-            return false;
-        };
-        self.root()
-            .join("blobs")
-            .join(algorithm)
-            .join(first)
-            .join(hex)
-            .join("data")
-            .is_file()
+        self.data(digest).is_some_and(|file| file.is_file())
+    }
+
+    /// The content of a blob or manifest.
+    pub fn blob(&self, digest: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.data(digest)?).ok()
+    }
+
+    /// Whether a repository holds the blob.
+    pub fn links(&self, repository: &str, digest: &str) -> bool {
+        let layers = self.root().join("repositories").join(repository);
+        let link = digest.replacen(':', "/", 1);
+        self.has_blob(digest) && layers.join("_layers").join(link).join("link").is_file()
+    }
+
+    fn data(&self, digest: &str) -> Option<PathBuf> {
+        let (algorithm, hex) = digest.split_once(':')?;
+        let blobs = self.root().join("blobs").join(algorithm);
+        Some(blobs.join(hex.get(..2)?).join(hex).join("data"))
     }
 
     fn root(&self) -> PathBuf {
         self.storage.join("docker/registry/v2")
+    }
+
+    /// Where pushes are noted.
+    pub fn pushes(&self) -> PathBuf {
+        self.directory.join("pushes.jsonl")
     }
 
     fn file(&self) -> PathBuf {

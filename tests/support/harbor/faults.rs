@@ -84,15 +84,18 @@ pub enum Switch {
     QuotaExceeded,
     /// The node's nginx replaces X-Forwarded-Proto by its own scheme (stock 1.x templates).
     OverwriteProto,
+    /// Pushes and deletions run no policy; their events are lost.
+    NoEvents,
 }
 
 impl Switch {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::WrongTokenKey,
         Self::WrongCsrfKey,
         Self::ReadOnly,
         Self::QuotaExceeded,
         Self::OverwriteProto,
+        Self::NoEvents,
     ];
 
     pub fn name(self) -> &'static str {
@@ -102,6 +105,7 @@ impl Switch {
             Self::ReadOnly => "read-only",
             Self::QuotaExceeded => "quota-exceeded",
             Self::OverwriteProto => "overwrite-proto",
+            Self::NoEvents => "no-events",
         }
     }
 

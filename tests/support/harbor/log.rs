@@ -1,5 +1,6 @@
 //! What a node saw, kept in memory for assertions.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -41,6 +42,8 @@ pub struct Entry {
     pub serial: usize,
     /// Number of the connection it came on.
     pub connection: u64,
+    /// Whom it came from.
+    pub peer: SocketAddr,
     /// Place on its connection, from 1.
     pub turn: u64,
     pub at: Instant,
@@ -90,12 +93,19 @@ impl Log {
         self.lock().clear();
     }
 
-    pub(super) fn open(&self, parts: &Parts, connection: u64, turn: u64) -> Ticket {
+    pub(super) fn open(
+        &self,
+        parts: &Parts,
+        peer: SocketAddr,
+        connection: u64,
+        turn: u64,
+    ) -> Ticket {
         let mut entries = self.lock();
         let serial = entries.last().map_or(0, |last| last.serial + 1);
         entries.push(Entry {
             serial,
             connection,
+            peer,
             turn,
             at: Instant::now(),
             method: parts.method.to_string(),

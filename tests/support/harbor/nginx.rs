@@ -1,5 +1,6 @@
 //! The nginx in front of a node: what goes where, its own pages, its header order, its timeouts.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,6 +21,8 @@ use super::{Dialect, Harbor, core1, core2, portal};
 /// One connection to a node.
 pub struct Line {
     pub number: u64,
+    /// Who is at the other end.
+    pub peer: SocketAddr,
     pub turns: AtomicU64,
 }
 
@@ -63,7 +66,7 @@ pub async fn serve(
 ) -> Result<Reply, Fail> {
     let turn = line.turns.fetch_add(1, Ordering::SeqCst) + 1;
     let (parts, body) = request.into_parts();
-    let ticket = harbor.log.open(&parts, line.number, turn);
+    let ticket = harbor.log.open(&parts, line.peer, line.number, turn);
     let cut = Cut(Some(ticket.clone()));
     let clock = Clock::start();
     let timing = &harbor.options.timing;

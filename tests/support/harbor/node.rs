@@ -21,6 +21,7 @@ use super::health::{self, Health};
 use super::log::Log;
 use super::nginx::{self, Line};
 use super::registry::{Registry, Trust};
+use super::replication::Replication;
 use super::session::Sessions;
 use super::token::TokenKey;
 use super::users::Users;
@@ -30,7 +31,7 @@ use super::{Dialect, Harbor, Options};
 pub struct HarborNode {
     /// Where its nginx listens.
     pub address: SocketAddr,
-    harbor: Arc<Harbor>,
+    pub(super) harbor: Arc<Harbor>,
     open: Arc<Mutex<Open>>,
     runtime: Option<Runtime>,
     work: tempfile::TempDir,
@@ -63,13 +64,17 @@ impl HarborNode {
             Registry::new(work.path(), &options, &trust).expect("a registry configuration");
         let faults = Faults::none();
         faults.switch(Switch::OverwriteProto, options.dialect != Dialect::Harbor2);
-        let harbor = Arc::new(Harbor {
+        let harbor = Arc::new_cyclic(|node| Harbor {
+            replication: Replication::of(node.clone()),
             sessions: Sessions::new(
                 options.redis.as_deref(),
                 options.dialect,
                 options.timing.clone(),
             ),
-            store: Database::open(&options.storage, options.database.as_deref()),
+            store: Database::open(
+                &options.storage,
+                options.database.as_ref().unwrap_or(&options.storage),
+            ),
             registry,
             health: Health::default(),
             key: RwLock::new(Arc::new(key)),
@@ -193,7 +198,10 @@ impl HarborNode {
     }
 
     /// Runs something on the node's own threads.
-    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
         let runtime = self.runtime.as_ref().expect("there until the drop");
         runtime.spawn(work).await.expect("the node's threads work")
     }
@@ -257,7 +265,7 @@ async fn begin(open: &Arc<Mutex<Open>>, harbor: &Arc<Harbor>) -> io::Result<Sock
 async fn accept(listener: TcpListener, open: Arc<Mutex<Open>>, harbor: Arc<Harbor>) {
     static NUMBERS: AtomicU64 = AtomicU64::new(1);
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
@@ -266,7 +274,7 @@ async fn accept(listener: TcpListener, open: Arc<Mutex<Open>>, harbor: Arc<Harbo
             continue;
         };
         let mut lines = open.lock().unwrap();
-        let task = tokio::spawn(converse(stream, number, harbor.clone(), open.clone()));
+        let task = tokio::spawn(converse(stream, peer, number, harbor.clone(), open.clone()));
         lines.lines.insert(number, (task, twin));
     }
 }
@@ -279,9 +287,16 @@ fn twins(stream: TcpStream) -> io::Result<(TcpStream, StdStream)> {
     Ok((TcpStream::from_std(stream)?, twin))
 }
 
-async fn converse(stream: TcpStream, number: u64, harbor: Arc<Harbor>, open: Arc<Mutex<Open>>) {
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    number: u64,
+    harbor: Arc<Harbor>,
+    open: Arc<Mutex<Open>>,
+) {
     let line = Arc::new(Line {
         number,
+        peer,
         turns: AtomicU64::new(0),
     });
     let idle = harbor.options.timing.keep_alive;
@@ -304,6 +319,7 @@ async fn end(open: &Arc<Mutex<Open>>, harbor: &Arc<Harbor>) {
             std::mem::take(&mut open.lines),
         )
     };
+    harbor.replication.die();
     for task in tasks {
         task.abort();
         let _ = task.await;

@@ -8,7 +8,7 @@ use super::faults::Switch;
 use super::nginx::Ask;
 use super::reply::{self, Reply};
 use super::session::{pairs, parameter, unescape};
-use super::{Harbor, lag, registry, users};
+use super::{Harbor, changes, lag, registry, users};
 
 /// What a path under `/v2/` names.
 pub enum Thing {
@@ -107,7 +107,9 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, visit: &mut Visit) -> Reply 
             if grows && harbor.faults.on(Switch::QuotaExceeded) {
                 return full();
             }
+            let before = tags_before(harbor, ask, &thing);
             let reply = forward(harbor, ask).await;
+            note(harbor, ask, &thing, before, &reply);
             let opened = reply.headers().get("docker-upload-uuid");
             if let Some(upload) = opened.and_then(|uuid| uuid.to_str().ok()) {
                 lag::wrote(harbor, upload, true);
@@ -115,6 +117,29 @@ pub async fn answer(harbor: &Harbor, ask: &mut Ask, visit: &mut Visit) -> Reply 
             reply
         }
         _ => forward(harbor, ask).await,
+    }
+}
+
+/// The tags that a DELETE of a manifest will take with it.
+pub fn tags_before(harbor: &Harbor, ask: &Ask, thing: &Thing) -> Vec<String> {
+    match thing {
+        Thing::Manifest(name, digest) if ask.method == Method::DELETE => {
+            harbor.store.tags_of(name, digest)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Passes on what a request did to a manifest.
+pub fn note(harbor: &Harbor, ask: &Ask, thing: &Thing, before: Vec<String>, reply: &Reply) {
+    match thing {
+        Thing::Manifest(name, reference) if ask.method == Method::PUT => {
+            changes::put(harbor, &ask.headers, name, reference, reply);
+        }
+        Thing::Manifest(name, digest) if ask.method == Method::DELETE => {
+            changes::deleted(harbor, name, digest, before, reply);
+        }
+        _ => {}
     }
 }
 
