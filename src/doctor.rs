@@ -84,20 +84,36 @@ struct Observations {
     left_out: Vec<String>,
 }
 
-/// Examines the nodes of a configuration.
+/// Examines the nodes of a configuration. `None` when `stop` ended first; what was made until then is taken back all the
+/// same.
 ///
 /// # Errors
 /// What is wrong with the configuration; nothing was asked then.
-pub async fn examine(config: &Config, settings: &Settings) -> Result<Report, Vec<Problem>> {
+pub async fn examine(
+    config: &Config,
+    settings: &Settings,
+    stop: impl Future<Output = ()>,
+) -> Result<Option<Report>, Vec<Problem>> {
     let mut nodes = Node::all(config)?;
-    let seen = observe(config, settings, &mut nodes).await;
+    let seen = tokio::select! {
+        seen = observe(config, settings, &mut nodes) => Some(seen),
+        () = stop => None,
+    };
+    let mut left = Vec::new();
     for node in &nodes {
-        node.part().await;
+        left.append(&mut node.part().await);
     }
+    Ok(seen.map(|mut seen| {
+        seen.notes.append(&mut left);
+        report(seen)
+    }))
+}
+
+fn report(seen: Observations) -> Report {
     let mut notes = address::notes(&seen.names, &seen.public, &seen.told);
     notes.extend(seen.notes.iter().cloned());
     let findings = judge(&seen);
-    Ok(Report {
+    Report {
         ok: findings.is_empty(),
         findings,
         notes,
@@ -112,7 +128,7 @@ pub async fn examine(config: &Config, settings: &Settings) -> Result<Report, Vec
             })
             .collect(),
         left_out: seen.left_out,
-    })
+    }
 }
 
 async fn observe(config: &Config, settings: &Settings, nodes: &mut [Node]) -> Observations {
@@ -166,7 +182,6 @@ async fn observe(config: &Config, settings: &Settings, nodes: &mut [Node]) -> Ob
             stored = storage::observe(nodes, &repository, &tokens).await;
             databases.unknown = std::mem::take(&mut stored.unknown);
             left_out.append(&mut stored.trouble);
-            notes.append(&mut stored.left);
         }
     } else if credentials.is_some() {
         known = equal::observe(nodes, account).await;
@@ -174,7 +189,6 @@ async fn observe(config: &Config, settings: &Settings, nodes: &mut [Node]) -> Ob
             let mut seen =
                 arrival::observe(nodes, from, &repository, &tokens, account, settings.wait).await;
             notes.append(&mut seen.notes);
-            notes.append(&mut seen.left);
             left_out.append(&mut seen.trouble);
         }
     }
@@ -336,7 +350,8 @@ pub fn in_background(config: &Config) -> JoinSet<()> {
     let after = config.health.interval * (config.health.rise + 1);
     task.spawn(async move {
         tokio::time::sleep(after).await;
-        let Ok(report) = examine(&config, &Settings::default()).await else {
+        let examined = examine(&config, &Settings::default(), std::future::pending()).await;
+        let Ok(Some(report)) = examined else {
             return;
         };
         let told = report.findings.iter();

@@ -57,14 +57,18 @@ impl Doctor {
             .enable_all()
             .build();
         let examined = match runtime {
-            Ok(runtime) => runtime.block_on(doctor::examine(&config, &settings)),
+            Ok(runtime) => runtime.block_on(examine(&config, &settings)),
             Err(error) => {
                 eprintln!("seawall: {error}");
                 return FAILED;
             }
         };
         let report = match examined {
-            Ok(report) => report,
+            Ok(Some(report)) => report,
+            Ok(None) => {
+                eprintln!("seawall: interrupted");
+                return FAILED;
+            }
             Err(problems) => return wrong(&problems),
         };
         if self.json {
@@ -94,6 +98,24 @@ impl Doctor {
             user: user.clone(),
             password: Secret::new(password.trim_end_matches(['\r', '\n'])),
         }))
+    }
+}
+
+/// The first Ctrl-C takes back what was made, a second one ends it at once.
+async fn examine(
+    config: &config::Config,
+    settings: &Settings,
+) -> Result<Option<Report>, Vec<config::Problem>> {
+    let first = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    let second = async {
+        let _ = tokio::signal::ctrl_c().await;
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    tokio::select! {
+        examined = doctor::examine(config, settings, first) => examined,
+        () = second => Ok(None),
     }
 }
 
@@ -151,7 +173,14 @@ fn render(report: &Report) -> String {
     text.push_str(&if report.ok {
         "\nnothing wrong was found\n".to_owned()
     } else {
-        format!("\n{errors} errors, {warnings} warnings\n")
+        let count = |count: usize, what: &str| {
+            format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+        };
+        format!(
+            "\n{}, {}\n",
+            count(errors, "error"),
+            count(warnings, "warning")
+        )
     });
     text
 }
@@ -194,7 +223,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("left out: uploads\n") && text.ends_with("1 errors, 0 warnings\n"),
+            text.contains("left out: uploads\n") && text.ends_with("1 error, 0 warnings\n"),
             "{text}"
         );
     }

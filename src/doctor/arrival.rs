@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::node::Node;
@@ -23,8 +23,6 @@ pub struct Seen {
     pub notes: Vec<String>,
     /// What could not be tried, and why.
     pub trouble: Vec<String>,
-    /// What could not be taken back.
-    pub left: Vec<String>,
 }
 
 /// Pushes one small image through the node at `from` and waits for it at the others for at most `wait`.
@@ -50,24 +48,16 @@ pub async fn observe(
         }
     }
     if pushed.is_ok() {
+        for (at, node) in nodes.iter().enumerate() {
+            if let Some(token) = tokens.of(at) {
+                will_arrive(node, repository, &manifest, &token.bearer, account);
+            }
+        }
         pushed = put(origin, repository, &manifest, bearer).await;
     }
     match pushed {
         Ok(()) => watch(nodes, from, repository, &manifest, tokens, wait, &mut seen).await,
         Err(why) => seen.trouble.push(format!("{}: {why}", origin.name)),
-    }
-    for (at, node) in nodes.iter().enumerate() {
-        let Some(token) = tokens.of(at) else { continue };
-        take_back(node, repository, &manifest, &token.bearer, account).await;
-        if at == from {
-            for blob in [&config, &layer] {
-                seen.left.extend(
-                    push::remove(node, repository, blob, &token.bearer)
-                        .await
-                        .err(),
-                );
-            }
-        }
     }
     seen
 }
@@ -94,11 +84,11 @@ async fn blob_to(
     bearer: &HeaderValue,
 ) -> Result<(), String> {
     let upload = push::begin(node, repository, bearer).await?;
-    let ended = push::finish(node, &upload, blob, bearer).await;
-    if ended.is_err() {
-        push::cancel(node, &upload, bearer).await;
-    }
-    ended
+    push::finish(node, &upload, blob, bearer).await
+}
+
+fn path(repository: &str, manifest: &Blob) -> String {
+    format!("/v2/{repository}/manifests/{}", manifest.digest)
 }
 
 fn tag(manifest: &Blob) -> String {
@@ -148,8 +138,7 @@ async fn watch(
             let (Some(node), Some(token)) = (nodes.get(to), tokens.of(to)) else {
                 continue;
             };
-            let path = format!("/v2/{repository}/manifests/{}", manifest.digest);
-            let request = Request::head(path)
+            let request = Request::head(path(repository, manifest))
                 .header(AUTHORIZATION, &token.bearer)
                 .header(ACCEPT, MANIFEST);
             let answer = node.send(request, Bytes::new()).await;
@@ -181,30 +170,24 @@ async fn watch(
     }
 }
 
-/// Takes the image back, and with Harbor's own API the repository that it made.
-async fn take_back(
+/// Notes what a node will have to delete: the image, and with Harbor's own API the repository that it makes.
+fn will_arrive(
     node: &Node,
     repository: &str,
     manifest: &Blob,
     bearer: &HeaderValue,
     account: Option<&HeaderValue>,
 ) {
-    let request = Request::delete(format!("/v2/{repository}/manifests/{}", manifest.digest))
-        .header(AUTHORIZATION, bearer);
-    let _ = node.send(request, Bytes::new()).await;
-    let (Some((project, name)), Some(account)) = (repository.split_once('/'), account) else {
-        return;
-    };
-    let path = match node.dialect {
-        Some(Dialect::Harbor2) => {
-            let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
-            format!("/api/v2.0/projects/{project}/repositories/{name}")
-        }
-        _ => format!("/api/repositories/{repository}"),
-    };
-    let request = Request::builder()
-        .method(Method::DELETE)
-        .uri(path)
-        .header(AUTHORIZATION, account);
-    let _ = node.send(request, Bytes::new()).await;
+    if let (Some((project, name)), Some(account)) = (repository.split_once('/'), account) {
+        let path = match node.dialect {
+            Some(Dialect::Harbor2) => {
+                let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+                format!("/api/v2.0/projects/{project}/repositories/{name}")
+            }
+            _ => format!("/api/repositories/{repository}"),
+        };
+        node.gone(&path);
+        node.made(&path, account);
+    }
+    node.made(&path(repository, manifest), bearer);
 }

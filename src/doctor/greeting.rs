@@ -200,14 +200,11 @@ pub fn judge(names: &[String], greetings: &[Greeting], shares_data: bool) -> Vec
             symptom: "pages break when their files come from the other version; a newer Harbor changes the database \
                       under an older one"
                 .to_owned(),
-            fix: match split.model {
-                Some(model) => remedy::on(names, &split.odd, &format!(
-                    "install {}, as on {}",
-                    greetings.get(model).and_then(word).unwrap_or_default(),
-                    remedy::name(names, model)
-                )),
-                None => "bring all nodes to one version, one after the other, each drained before".to_owned(),
-            },
+            fix: format!(
+                "look at {}: bring every node to the newest of these versions, one after the other, each drained before; \
+                 a database that a newer Harbor changed does not go back",
+                super::finding::list(&remedy::names(names, &split.odd))
+            ),
         });
     }
     findings

@@ -5,6 +5,16 @@ use std::collections::BTreeMap;
 /// What was tried between one node and another, by their places: the first made something, the second was shown it.
 pub type Pair = (usize, usize);
 
+/// Of more nodes than this, each is tried with the next few only: every pair of a hundred would be ten thousand.
+const FEW: usize = 5;
+
+/// With whom what `from` made is tried, of `count` nodes. However many are left out for a fault of their own, those next to
+/// them still meet.
+pub fn partners(count: usize, from: usize) -> impl Iterator<Item = usize> {
+    let reach = if count <= FEW { count } else { FEW };
+    (1..reach).map(move |step| (from + step) % count)
+}
+
 /// Nodes that do not agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
@@ -75,6 +85,20 @@ pub fn compare<T: PartialEq>(words: &[Option<T>]) -> Vec<(Pair, bool)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn of_many_nodes_the_odd_one_is_found_without_trying_all_pairs() {
+        for count in [2, 5, 6, 100] {
+            let tried = (0..count).flat_map(|from| partners(count, from).map(move |to| (from, to)));
+            let evidence: Vec<_> = tried.map(|(a, b)| ((a, b), a != 1 && b != 1)).collect();
+            assert!(
+                evidence.len() <= count * (FEW - 1) && evidence.iter().all(|((a, b), _)| a != b)
+            );
+            let odd = split(evidence).map(|split| split.odd);
+            let expected = if count == 2 { vec![0, 1] } else { vec![1] };
+            assert_eq!(odd, Some(expected), "{count}");
+        }
+    }
 
     #[test]
     fn nodes_that_agree_are_not_split() {

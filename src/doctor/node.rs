@@ -34,6 +34,7 @@ pub struct Node {
     unanswered: AtomicU32,
     samples: Mutex<Vec<Sample>>,
     sessions: Mutex<Vec<String>>,
+    made: Mutex<Vec<(String, HeaderValue)>>,
 }
 
 /// How clients reach the cluster.
@@ -110,6 +111,7 @@ impl Node {
             unanswered: AtomicU32::new(0),
             samples: Mutex::default(),
             sessions: Mutex::default(),
+            made: Mutex::default(),
         })
     }
 
@@ -215,8 +217,38 @@ impl Node {
         lock(&self.samples).clone()
     }
 
-    /// Ends every session that its answers began.
-    pub async fn part(&self) {
+    /// Remembers that a `DELETE` of `target` has to follow in the end, however that comes.
+    pub fn made(&self, target: &str, authorization: &HeaderValue) {
+        lock(&self.made).push((target.to_owned(), authorization.clone()));
+    }
+
+    /// There is nothing to delete any more.
+    pub fn gone(&self, target: &str) {
+        lock(&self.made).retain(|(made, _)| made != target);
+    }
+
+    /// Deletes what was made, the latest first, and ends every session that its answers began. Says what stays.
+    pub async fn part(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        let made = std::mem::take(&mut *lock(&self.made));
+        for (target, authorization) in made.into_iter().rev() {
+            let request = Request::delete(&target).header(AUTHORIZATION, authorization);
+            let why = match self.send(request, Bytes::new()).await {
+                Ok(answer) if answer.status.is_success() || answer.status == 404 => continue,
+                Ok(answer) => answer.status.as_u16().to_string(),
+                Err(error) => error.to_string(),
+            };
+            let path = target.split('?').next().unwrap_or_default();
+            left.push(format!(
+                "{} keeps {path}, as deleting it was answered {why}; delete it by hand",
+                self.name
+            ));
+        }
+        self.end_sessions().await;
+        left
+    }
+
+    async fn end_sessions(&self) {
         let path = match self.dialect {
             Some(Dialect::Harbor2 | Dialect::Harbor1) => "/c/log_out",
             Some(Dialect::Harbor15) => "/log_out",

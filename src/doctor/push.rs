@@ -1,4 +1,4 @@
-//! The steps of a push, each on the node of one's choice, and what takes them back.
+//! The steps of a push, each on the node of one's choice. Each notes there what has to be deleted in the end.
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
@@ -78,14 +78,28 @@ fn located(received: &Received) -> Option<Upload> {
 /// The code of the first error of a registry's answer.
 fn code(received: &Received) -> Option<String> {
     let document: Value = serde_json::from_slice(&received.body).ok()?;
-    let code = document.get("errors")?.get(0)?.get("code")?.as_str()?;
+    let code = document.pointer("/errors/0/code")?.as_str()?;
     Some(code.to_owned())
 }
 
-/// What an answer is, for people: its status and the registry's code.
+/// What an answer is, for people: its status, and the registry's code and message.
 fn words(received: &Received) -> String {
     let status = received.status.as_u16();
-    code(received).map_or_else(|| status.to_string(), |code| format!("{status} {code}"))
+    let Some(code) = code(received) else {
+        return status.to_string();
+    };
+    let document: Value = serde_json::from_slice(&received.body).unwrap_or_default();
+    let message = document
+        .pointer("/errors/0/message")
+        .and_then(Value::as_str);
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let message: String = message
+        .unwrap_or_default()
+        .chars()
+        .map(clean)
+        .take(120)
+        .collect();
+    format!("{status} {code} {message}").trim_end().to_owned()
 }
 
 /// Begins an upload.
@@ -105,7 +119,9 @@ pub async fn begin(node: &Node, repository: &str, bearer: &HeaderValue) -> Resul
             words(&answer)
         ));
     }
-    located(&answer).ok_or_else(|| "an upload has no address".to_owned())
+    let upload = located(&answer).ok_or_else(|| "an upload has no address".to_owned())?;
+    node.made(&upload.target, bearer);
+    Ok(upload)
 }
 
 /// Looks at an upload. `None` when the answer proves nothing. Safe as long as nothing was sent to it: the registry destroys
@@ -121,7 +137,8 @@ pub async fn look(node: &Node, upload: &Upload, bearer: &HeaderValue) -> Option<
     }
 }
 
-/// Sends the whole blob and ends the upload.
+/// Sends the whole blob and ends the upload, which another node than this may have begun. The bytes of the blob stay until
+/// Harbor's own garbage collection.
 ///
 /// # Errors
 /// Why not, in words.
@@ -139,11 +156,15 @@ pub async fn finish(
     let request = Request::put(format!("{}{mark}digest={}", upload.target, blob.digest))
         .header(AUTHORIZATION, bearer)
         .header(CONTENT_TYPE, "application/octet-stream");
+    if let Some((root, _)) = upload.target.split_once("/blobs/uploads/") {
+        node.made(&format!("{root}/blobs/{}", blob.digest), bearer);
+    }
     let answer = node
         .send(request, blob.content.clone())
         .await
         .map_err(|error| error.to_string())?;
     if answer.status == 201 {
+        ended(node, upload);
         Ok(())
     } else {
         Err(format!(
@@ -153,10 +174,9 @@ pub async fn finish(
     }
 }
 
-/// Takes an upload back.
-pub async fn cancel(node: &Node, upload: &Upload, bearer: &HeaderValue) {
-    let request = Request::delete(&upload.target).header(AUTHORIZATION, bearer);
-    let _ = node.send(request, Bytes::new()).await;
+/// Notes that an upload has ended, at the node that began it.
+pub fn ended(node: &Node, upload: &Upload) {
+    node.gone(&upload.target);
 }
 
 /// Whether a node's registry has a blob. `None` when the answer proves nothing.
@@ -196,28 +216,6 @@ fn blob_path(repository: &str, blob: &Blob) -> String {
     format!("/v2/{repository}/blobs/{}", blob.digest)
 }
 
-/// Takes a blob out of the repository again; its bytes stay until Harbor's own garbage collection.
-///
-/// # Errors
-/// What is left behind and why.
-pub async fn remove(
-    node: &Node,
-    repository: &str,
-    blob: &Blob,
-    bearer: &HeaderValue,
-) -> Result<(), String> {
-    let request = Request::delete(blob_path(repository, blob)).header(AUTHORIZATION, bearer);
-    let why = match node.send(request, Bytes::new()).await {
-        Ok(answer) if matches!(answer.status.as_u16(), 202 | 404) => return Ok(()),
-        Ok(answer) => words(&answer),
-        Err(error) => error.to_string(),
-    };
-    Err(format!(
-        "{} keeps the blob {} in {repository}, as taking it out was answered {why}; delete the repository by hand",
-        node.name, blob.digest
-    ))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -251,6 +249,12 @@ mod tests {
     fn a_refusal_is_told_with_its_code() {
         let refused = answer(404, None, r#"{"errors":[{"code":"BLOB_UPLOAD_INVALID"}]}"#);
         assert_eq!(words(&refused), "404 BLOB_UPLOAD_INVALID");
+        let refused = answer(
+            403,
+            None,
+            r#"{"errors":[{"code":"DENIED","message":"read\nonly"}]}"#,
+        );
+        assert_eq!(words(&refused), "403 DENIED read only");
         assert_eq!(words(&answer(502, None, "<html>")), "502");
     }
 }

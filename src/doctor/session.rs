@@ -9,7 +9,7 @@ use http::{HeaderMap, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::finding::{Code, Finding, Severity};
-use super::group::{Pair, split};
+use super::group::{Pair, partners, split};
 use super::node::Node;
 use super::remedy;
 use crate::config::Secret;
@@ -122,8 +122,8 @@ pub async fn observe(nodes: &[Node], login: Option<Login<'_>>) -> Seen {
             continue;
         };
         let others = || {
-            (0..nodes.len())
-                .filter(|to| *to != from && browsers.get(*to).is_some_and(Option::is_some))
+            let all = partners(nodes.len(), from);
+            all.filter(|to| browsers.get(*to).is_some_and(Option::is_some))
         };
         for to in others() {
             let Some(node) = nodes.get(to) else { continue };

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::finding::{Code, Finding, Severity};
-use super::group::{Pair, split};
+use super::group::{Pair, partners, split};
 use super::node::Node;
 use super::push::{self, Blob, Sight};
 use super::remedy;
@@ -44,8 +44,6 @@ pub struct Seen {
     pub locations: BTreeMap<usize, Vec<String>>,
     /// What could not be tried, and why.
     pub trouble: Vec<String>,
-    /// What could not be taken back.
-    pub left: Vec<String>,
 }
 
 /// Pushes one small blob from every node, with the tokens of the node that is spoken to.
@@ -74,8 +72,8 @@ async fn from_one(
         return Ok(());
     };
     let others = || {
-        let all = nodes.iter().enumerate().filter(|(to, _)| *to != from);
-        all.filter_map(|(to, node)| Some((to, node, &tokens.of(to)?.bearer)))
+        let all = partners(nodes.len(), from);
+        all.filter_map(|to| Some((to, nodes.get(to)?, &tokens.of(to)?.bearer)))
     };
     let upload = push::begin(origin, repository, &token.bearer).await?;
     seen.locations
@@ -103,39 +101,27 @@ async fn from_one(
     let blob = Blob::random();
     let maker = match continued {
         Some((to, node, bearer, there)) => match push::finish(node, &there, &blob, bearer).await {
-            Ok(()) => to,
+            Ok(()) => {
+                push::ended(origin, &upload);
+                to
+            }
             Err(why) => {
                 seen.trouble.push(format!(
                     "{}, going on with an upload of {}: {why}",
                     node.name, origin.name
                 ));
-                push::cancel(origin, &upload, &token.bearer).await;
                 let upload = push::begin(origin, repository, &token.bearer).await?;
-                end(origin, &upload, &blob, &token.bearer).await?;
+                push::finish(origin, &upload, &blob, &token.bearer).await?;
                 from
             }
         },
         None => {
-            end(origin, &upload, &blob, &token.bearer).await?;
+            push::finish(origin, &upload, &blob, &token.bearer).await?;
             from
         }
     };
     read_everywhere(nodes, maker, repository, &blob, tokens, seen).await;
     Ok(())
-}
-
-/// Ends an upload where it began, or takes it back.
-async fn end(
-    node: &Node,
-    upload: &push::Upload,
-    blob: &Blob,
-    bearer: &http::HeaderValue,
-) -> Result<(), String> {
-    let ended = push::finish(node, upload, blob, bearer).await;
-    if ended.is_err() {
-        push::cancel(node, upload, bearer).await;
-    }
-    ended
 }
 
 async fn read_everywhere(
@@ -146,10 +132,11 @@ async fn read_everywhere(
     tokens: &token::Seen,
     seen: &mut Seen,
 ) {
-    for (to, node) in nodes.iter().enumerate().filter(|(to, _)| *to != maker) {
-        let Some(bearer) = tokens.of(to).map(|token| &token.bearer) else {
+    for to in partners(nodes.len(), maker) {
+        let (Some(node), Some(token)) = (nodes.get(to), tokens.of(to)) else {
             continue;
         };
+        let bearer = &token.bearer;
         let mut reads = push::reads(node, repository, blob, bearer).await;
         for _ in 0..AGAIN {
             if reads != Some(false) {
@@ -167,13 +154,6 @@ async fn read_everywhere(
         {
             seen.unknown.push((maker, to));
         }
-    }
-    if let (Some(node), Some(token)) = (nodes.get(maker), tokens.of(maker)) {
-        seen.left.extend(
-            push::remove(node, repository, blob, &token.bearer)
-                .await
-                .err(),
-        );
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::clock::{Ahead, LEEWAY};
 use super::finding::{Code, Finding, Severity};
 use super::greeting::Greeting;
-use super::group::{Pair, compare, split};
+use super::group::{Pair, compare, partners, split};
 use super::node::Node;
 use super::remedy;
 use crate::harbor::component::Component;
@@ -158,7 +158,7 @@ pub async fn exchange(nodes: &[Node], own: Vec<Option<Asked>>) -> Seen {
         if accepts(nodes, from, &token).await != Some(true) {
             continue;
         }
-        for to in (0..nodes.len()).filter(|to| *to != from) {
+        for to in partners(nodes.len(), from) {
             if let Some(accepted) = accepts(nodes, to, &token).await {
                 seen.accepted.insert((from, to), accepted);
             }

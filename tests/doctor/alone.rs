@@ -1,9 +1,11 @@
 //! One fault, or none.
 
+use std::time::{Duration, Instant};
+
 use seawall::doctor::Settings;
 
 use super::site::{Fault, Site, admin, as_user, codes, examine};
-use crate::support::harbor::{Component, Dialect, Mode};
+use crate::support::harbor::{Component, Dialect, Mode, Options, Switch};
 
 async fn nothing_is_found(dialect: Dialect) {
     let site = Site::start(dialect, 2).await;
@@ -121,7 +123,7 @@ async fn a_part_that_is_down_is_named_and_nothing_is_blamed_on_it() {
             site.nodes[1].set(component, Mode::Down).await;
             let nodes: Vec<_> = site.nodes.iter().collect();
             // The document is polled.
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            let deadline = Instant::now() + Duration::from_secs(20);
             loop {
                 let report = examine(&nodes, &admin()).await;
                 let found = codes(&report);
@@ -133,7 +135,7 @@ async fn a_part_that_is_down_is_named_and_nothing_is_blamed_on_it() {
                     break;
                 }
                 assert!(
-                    std::time::Instant::now() < deadline,
+                    Instant::now() < deadline,
                     "{dialect:?} {component:?}: {report:#?}"
                 );
             }
@@ -159,4 +161,40 @@ async fn a_wrong_password_is_tried_once_on_one_node() {
             .count()
     };
     assert_eq!((tried(0), tried(1)), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_that_shows_late_what_others_wrote_is_shared_and_warned_of() {
+    let site = Site::start(Dialect::Harbor2, 1).await;
+    let caches = |options: &mut Options| options.attribute_cache = Some(Duration::from_secs(60));
+    let late = site.node_with("harbor-2", &[], caches).await;
+    let also = site.node_with("harbor-3", &[], caches).await;
+    let report = examine(&[&late, &also], &admin()).await;
+    assert_eq!(
+        codes(&report),
+        [("storage-lags", "harbor-2,harbor-3".to_owned())],
+        "{report:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_tried_for_lack_of_rights_is_left_out_and_blamed_on_nobody() {
+    let site = Site::start(Dialect::Harbor2, 2).await;
+    let nodes: Vec<_> = site.nodes.iter().collect();
+    let report = examine(&nodes, &as_user("developer", "Developer12345")).await;
+    assert!(report.ok, "{report:#?}");
+    assert_eq!(report.left_out.len(), 2, "{:#?}", report.left_out);
+    for line in &report.left_out {
+        assert!(
+            line.contains("an upload to library/seawall-doctor is answered 401"),
+            "{line}"
+        );
+    }
+    site.nodes[0].switch(Switch::ReadOnly, true).await;
+    let report = examine(&nodes, &admin()).await;
+    assert!(report.ok, "{report:#?}");
+    assert_eq!(report.left_out.len(), 2, "{:#?}", report.left_out);
+    for line in &report.left_out {
+        assert!(line.contains("read only mode"), "{line}");
+    }
 }

@@ -1,13 +1,19 @@
 //! Nodes with data of their own: what must be made equal by hand, and whether pushes arrive.
 
+use std::process::Command;
 use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use seawall::config;
 use seawall::doctor::finding::Report;
 use seawall::doctor::{self, Settings};
 
+use super::leaves::files;
 use super::site::{admin, codes, text};
 use crate::support::apart::{Apart, pair_up};
+use crate::support::door::eventually;
 use crate::support::harbor::{Dialect, HarborNode};
 
 async fn examine(apart: &Apart, wait: Duration) -> Report {
@@ -16,7 +22,8 @@ async fn examine(apart: &Apart, wait: Duration) -> Report {
         .replace("harbor.example", &apart.public.to_string());
     let config = config::parse(&text, "seawall.toml".as_ref()).unwrap();
     let settings = Settings { wait, ..admin() };
-    doctor::examine(&config, &settings).await.unwrap()
+    let examined = doctor::examine(&config, &settings, std::future::pending());
+    examined.await.unwrap().unwrap()
 }
 
 fn notes(report: &Report, text: &str) -> usize {
@@ -82,4 +89,34 @@ async fn token_keys_that_differ_are_a_warning_there() {
         report.findings[0].severity,
         doctor::finding::Severity::Warning
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_interrupts_it_finds_nothing_left_either() {
+    let apart = Apart::nodes(Dialect::Harbor2, 2, |_| {}).await;
+    let nodes: Vec<&HarborNode> = apart.nodes.iter().collect();
+    let directory = tempfile::tempdir().unwrap();
+    let account =
+        "topology = \"replicated\"\naccount = { user = \"admin\", password = \"Harbor12345\" }";
+    let file = directory.path().join("seawall.toml");
+    std::fs::write(&file, text(&nodes, account)).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_seawall"))
+        .args(["doctor", "--wait", "600s", "-c"])
+        .arg(&file)
+        .spawn()
+        .unwrap();
+    let pushed = || {
+        let heard = apart.nodes[0].log().entries();
+        heard.iter().any(|one| {
+            one.method == "PUT" && one.target.contains("/manifests/") && one.status == Some(201)
+        })
+    };
+    eventually("a push", Duration::from_secs(30), pushed);
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let repository = apart.nodes[0]
+        .options()
+        .storage
+        .join("docker/registry/v2/repositories/library/seawall-doctor");
+    assert_eq!(files(&repository), Vec::<String>::new());
 }

@@ -180,7 +180,9 @@ pub fn as_user(user: &str, password: &str) -> Settings {
 }
 
 pub async fn examine(nodes: &[&HarborNode], settings: &Settings) -> Report {
-    doctor::examine(&config(nodes), settings).await.unwrap()
+    let config = config(nodes);
+    let examined = doctor::examine(&config, settings, std::future::pending());
+    examined.await.unwrap().unwrap()
 }
 
 /// The codes of a report, sorted, each with the nodes that are blamed.
