@@ -178,6 +178,7 @@ pub fn notes(names: &[String], public: &Public, told: &[Told]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn codes(url: Option<&str>, realms: &[&str]) -> Vec<(Code, Vec<String>)> {
         let public = Public {
@@ -225,6 +226,13 @@ mod tests {
         assert_eq!(all, both);
         let plain = codes(Some("r.example"), &["http://r.example/service/token"]);
         assert_eq!(plain, [(Code::RealmPlainHttp, vec!["n1".to_owned()])]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_realm_makes_it_panic(realm in "(https?://)?\\PC{0,40}") {
+            let _ = codes(Some("r.example"), &[&realm]);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::HeaderValue;
 use serde_json::Value;
 
-use super::finding::{Code, Finding, Severity};
+use super::finding::{Code, Finding, Severity, clean};
 use super::node::Node;
 use crate::harbor::dialect::Dialect;
 
@@ -55,7 +55,7 @@ async fn names(
     let list: Value = serde_json::from_slice(&answer.body).ok()?;
     let all = list.as_array()?.iter();
     Some(
-        all.filter_map(|one| Some(one.get(field)?.as_str()?.to_owned()))
+        all.filter_map(|one| Some(clean(one.get(field)?.as_str()?)))
             .collect(),
     )
 }

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Of what a node says.
+const MOST_CHARACTERS: usize = 120;
+
 /// What is wrong, in one stable word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -130,6 +133,12 @@ pub struct Report {
     pub nodes: Vec<Met>,
 }
 
+/// What a node said, fit for a terminal: not too long, and without control characters.
+pub fn clean(text: &str) -> String {
+    let harmless = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(harmless).take(MOST_CHARACTERS).collect()
+}
+
 /// `a`, `a and b`, `a, b and c`.
 pub fn list<S: AsRef<str>>(names: &[S]) -> String {
     match names {
@@ -158,6 +167,12 @@ mod tests {
             let json = serde_json::to_value(code).unwrap_or_default();
             assert_eq!(json, code.name());
         }
+    }
+
+    #[test]
+    fn a_node_cannot_write_on_the_terminal_what_it_likes() {
+        assert_eq!(clean("v2\u{1b}[31m\n"), "v2 [31m ");
+        assert_eq!(clean(&"x".repeat(1000)).len(), MOST_CHARACTERS);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use http::header::WWW_AUTHENTICATE;
 use serde_json::Value;
 
-use super::finding::{Code, Finding, Severity};
+use super::finding::{Code, Finding, Severity, clean};
 use super::group::{compare, split};
 use super::node::Node;
 use super::remedy;
@@ -109,7 +109,7 @@ pub async fn learn(
         .and_then(|received| serde_json::from_slice::<Value>(&received.body).ok());
     let field = |name: &str| {
         let text = told.as_ref()?.get(name)?.as_str()?;
-        (!text.is_empty()).then(|| text.to_owned())
+        (!text.is_empty()).then(|| clean(text))
     };
     greeting.version = field("harbor_version").or(greeting.version.take());
     greeting.external_url = field("external_url").or(greeting.external_url.take());
@@ -127,7 +127,7 @@ fn answer(received: &Received) -> Answer {
 
 fn realm(received: &Received) -> Option<String> {
     let value = received.headers.get(WWW_AUTHENTICATE)?.to_str().ok()?;
-    Some(Challenge::parse(value)?.realm.to_owned())
+    Some(clean(Challenge::parse(value)?.realm))
 }
 
 fn unknown(replies: &[(&str, Reply)], last: Option<String>) -> Greeting {

@@ -6,6 +6,7 @@ use http::{HeaderValue, Request};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::finding::clean;
 use super::node::Node;
 use crate::upstream::exchange::Received;
 
@@ -92,14 +93,8 @@ fn words(received: &Received) -> String {
     let message = document
         .pointer("/errors/0/message")
         .and_then(Value::as_str);
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let message: String = message
-        .unwrap_or_default()
-        .chars()
-        .map(clean)
-        .take(120)
-        .collect();
-    format!("{status} {code} {message}").trim_end().to_owned()
+    let message = message.unwrap_or_default();
+    clean(format!("{status} {code} {message}").trim_end())
 }
 
 /// Begins an upload.

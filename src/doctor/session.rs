@@ -299,3 +299,45 @@ pub fn judge(
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_token_of_1_10_is_inside_its_cookie() {
+        let pair = "_xsrf=NVRRdUdZS3dKUUxXQUdYcDlqOUVPcG1ubndvdDI5c0g=|1795359744950670138|fda6";
+        assert_eq!(
+            xsrf(pair).as_deref(),
+            Some("5TQuGYKwJQLWAGXp9j9EOpmnnwot29sH")
+        );
+    }
+
+    #[test]
+    fn a_session_that_is_known_and_not_logged_in_says_nothing_beside_another_database() {
+        let seen = Seen {
+            known: BTreeMap::from([((0, 1), true)]),
+            logged_in: BTreeMap::from([((0, 1), false)]),
+            ..Seen::default()
+        };
+        let names = ["a".to_owned(), "b".to_owned()];
+        assert!(judge(&names, &seen, None, false).is_empty());
+        let found: Vec<_> = judge(&names, &seen, None, true)
+            .into_iter()
+            .map(|one| one.code)
+            .collect();
+        assert_eq!(found, [Code::RedisNotShared]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_cookie_makes_it_panic(line in "\\PC*") {
+            let _ = xsrf(&line);
+            if let Ok(value) = http::HeaderValue::from_str(&line) {
+                let headers = HeaderMap::from_iter([(SET_COOKIE, value)]);
+                let _ = (partner(&headers), issued(&headers));
+            }
+        }
+    }
+}

@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::clock::{Ahead, LEEWAY};
-use super::finding::{Code, Finding, Severity};
+use super::finding::{Code, Finding, Severity, clean};
 use super::greeting::Greeting;
 use super::group::{Pair, compare, partners, split};
 use super::node::Node;
@@ -135,7 +135,7 @@ fn read(body: &[u8]) -> Option<Token> {
     });
     let (head, claims) = (parts.next().flatten(), parts.next().flatten());
     let text = |of: Option<Value>, name: &str| {
-        let text = of?.get(name)?.as_str()?.to_owned();
+        let text = clean(of?.get(name)?.as_str()?);
         (!text.is_empty()).then_some(text)
     };
     Some(Token {
@@ -289,7 +289,8 @@ fn accounts(names: &[String], seen: &Seen, greetings: &[Greeting]) -> Option<Fin
             severity: Severity::Error,
             what: format!("{who} does not take the account, so no other node was asked"),
             symptom: "what needs an account could not be tried".to_owned(),
-            fix: "write the right user and password file; every wrong try locks the user for 1.5 s"
+            fix: "write the right user and password file, or try again if somebody else just mistyped it: every wrong try \
+                  locks the user for 1.5 s"
                 .to_owned(),
             nodes,
         },
@@ -305,4 +306,40 @@ fn accounts(names: &[String], seen: &Seen, greetings: &[Greeting]) -> Option<Fin
             nodes,
         },
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token(head: &str, claims: &str) -> String {
+        let [head, claims] = [head, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+        format!(r#"{{"token":"{head}.{claims}.c2ln"}}"#)
+    }
+
+    #[test]
+    fn key_and_user_are_read_off_the_token() {
+        let read = read(token(r#"{"kid":"AAAA:BBBB"}"#, r#"{"sub":"ann"}"#).as_bytes()).unwrap();
+        assert_eq!(read.key.as_deref(), Some("AAAA:BBBB"));
+        assert_eq!(read.user.as_deref(), Some("ann"));
+        assert!(read.bearer.is_sensitive());
+    }
+
+    #[test]
+    fn a_token_of_nobody_has_no_user_and_an_opaque_one_neither() {
+        let anonymous = read(token("{}", r#"{"access":null}"#).as_bytes()).unwrap();
+        assert_eq!((anonymous.key, anonymous.user), (None, None));
+        let opaque = read(br#"{"access_token":"x"}"#).unwrap();
+        assert_eq!((opaque.key, opaque.user), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(body in "\\PC*", head in "\\PC*", claims in "\\PC*") {
+            let _ = read(body.as_bytes());
+            let _ = read(token(&head, &claims).as_bytes());
+        }
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use seawall::doctor::Settings;
+use seawall::config;
+use seawall::doctor::{self, Settings};
 
-use super::site::{Fault, Site, admin, as_user, codes, examine};
+use super::site::{Fault, Site, admin, as_user, codes, examine, text};
 use crate::support::harbor::{Component, Dialect, Mode, Options, Switch};
 
 async fn nothing_is_found(dialect: Dialect) {
@@ -38,6 +39,19 @@ async fn nothing_is_wrong_with_a_sound_cluster_of_harbor_1_10() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_wrong_with_a_sound_cluster_of_harbor_1_5() {
     nothing_is_found(Dialect::Harbor15).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_are_given_by_their_core_are_examined_as_well() {
+    let site = Site::start(Dialect::Harbor2, 1).await;
+    let faulty = site.node("harbor-2", &[Fault::HttpSecret]).await;
+    let text = text(&[&site.nodes[0], &faulty], "").replace("url = \"http:", "core = \"http:");
+    let config = config::parse(&text, "seawall.toml".as_ref()).unwrap();
+    let settings = admin();
+    let examined = doctor::examine(&config, &settings, std::future::pending());
+    let report = examined.await.unwrap().unwrap();
+    let expected = [("http-secret-differs", "harbor-1,harbor-2".to_owned())];
+    assert_eq!(codes(&report), expected, "{report:#?}");
 }
 
 /// Two sound nodes and one that is not: it alone is blamed, and for its fault alone.
