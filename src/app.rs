@@ -5,12 +5,12 @@
 //! watches certificates and obeys signals, and a thread of its own keeps the virtual addresses, so that none waits for
 //! another.
 
+mod nodes;
 mod vip;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,6 @@ use tokio::task::JoinSet;
 
 use crate::admin::{self, Desk, Reloaded};
 use crate::config::{self, Config, Level, Listen, LogFormat, Problem};
-use crate::doctor;
 use crate::front::Door;
 use crate::front::listener::Listener;
 use crate::front::policy::Policy;
@@ -31,16 +30,12 @@ use crate::lifecycle::signals::{Signal, Signals};
 use crate::lifecycle::watchdog::{self, Pulse};
 use crate::lifecycle::workers::Workers;
 use crate::net::listen;
-use crate::placement::obey;
 use crate::proxy::finish::Sinks;
 use crate::reload::{self, DoorTls, World};
-use crate::session::doors::Report;
-use crate::session::upkeep;
 use crate::state::State;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::provider;
-use crate::upstream::probe::Prober;
 use crate::vip::holder::Holder;
 
 /// How often certificate files are looked at.
@@ -134,7 +129,6 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
         listeners: Vec::new(),
         probers: JoinSet::new(),
         upkeep: JoinSet::new(),
-        doctor: JoinSet::new(),
         metrics,
         file,
     };
@@ -219,8 +213,6 @@ struct Process {
     probers: JoinSet<()>,
     /// What keeps the session store; ends with the sessions that it belongs to.
     upkeep: JoinSet<()>,
-    /// What looks once whether the nodes of the current world are one cluster.
-    doctor: JoinSet<()>,
     metrics: Metrics,
     file: Option<PathBuf>,
 }
@@ -237,8 +229,7 @@ impl Process {
         let ready = self.door.ready.clone();
         let pulse = Pulse::start(self.data.crew());
         self.open(sockets)?;
-        self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
-        self.doctor = doctor::in_background(&self.world.config);
+        self.look_after_nodes();
         self.keep_sessions();
         let desk = Arc::new(Desk {
             door: self.door.clone(),
@@ -282,34 +273,6 @@ impl Process {
         watchdog::tell_stopping();
         self.give_addresses_away(&mut signals).await?;
         self.drain(trigger, signals).await
-    }
-
-    /// Starts the upkeep of the current world's sessions; that of the last world's ends.
-    fn keep_sessions(&mut self) {
-        self.world.sessions.in_force();
-        let door = self.door.clone();
-        let report = move || {
-            let mut report = Report::default();
-            for backend in door.state.read().cluster.members() {
-                let name = backend.name.as_ref().to_owned();
-                let busy = backend.standing.in_flight.load(Ordering::Relaxed);
-                if busy > 0 {
-                    report.busy.insert(name.clone(), busy);
-                }
-                report.nodes.insert(name, backend.url());
-            }
-            report
-        };
-        self.upkeep = upkeep::start(&self.world.sessions, Arc::new(report));
-    }
-
-    /// Makes the nodes do what operators said, here or at another door.
-    fn obey(&self) {
-        let snapshot = self.world.snapshot.clone();
-        tokio::spawn(async move {
-            let grace = snapshot.patience.maintenance;
-            obey::obey(&snapshot.cluster, &snapshot.sessions, grace).await;
-        });
     }
 
     /// Starts the sockets that are new, with the policies of the current world.
@@ -411,8 +374,7 @@ impl Process {
         }
         // A node whose address changed is new, and has heard nothing yet.
         self.obey();
-        self.probers = Prober::start(&self.world.snapshot.cluster, &self.world.plan);
-        self.doctor = doctor::in_background(&self.world.config);
+        self.look_after_nodes();
         self.listeners.retain(|(address, _)| {
             self.world
                 .config

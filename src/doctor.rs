@@ -338,17 +338,16 @@ fn judge(seen: &Observations) -> Vec<Finding> {
     findings
 }
 
-/// Runs the harmless part once, `after` a while, and warns of what it finds. What probes say anyhow is not repeated.
-/// Dropping the set ends it. A single node has nobody to differ from.
-pub fn in_background(config: &Config) -> JoinSet<()> {
-    let mut task = JoinSet::new();
+/// Has the harmless part run once among `tasks`, after a while, and warn of what it finds. What probes say anyhow is not
+/// repeated. A single node has nobody to differ from.
+pub fn start(tasks: &mut JoinSet<()>, config: &Config) {
     if !config.health.doctor || config.cluster.node.len() < 2 {
-        return task;
+        return;
     }
     let config = config.clone();
     // The probes come first: nodes that start with this door may not be there yet.
     let after = config.health.interval * (config.health.rise + 1);
-    task.spawn(async move {
+    tasks.spawn(async move {
         tokio::time::sleep(after).await;
         let examined = examine(&config, &Settings::default(), std::future::pending()).await;
         let Ok(Some(report)) = examined else {
@@ -367,5 +366,4 @@ pub fn in_background(config: &Config) -> JoinSet<()> {
             );
         }
     });
-    task
 }

@@ -1,12 +1,13 @@
 //! One request to one node and back. This is the function to read first.
 //!
-//! snapshot → class → affinity → loop { lease → attempt → (again) } → answer. Everything before it (judging the request,
+//! snapshot → class → affinity → course → loop { lease → attempt → (again, or further) } → answer. Everything before it (judging the request,
 //! admission, the access log) is `front`'s; everything after it happens as the answer's body is read.
 
 pub mod attempt;
 pub mod body;
 pub mod error;
 pub mod finish;
+mod further;
 pub mod replay;
 pub mod request;
 pub mod response;
@@ -21,6 +22,10 @@ use hyper::upgrade::OnUpgrade;
 use crate::harbor::class::{Class, Repeat};
 use crate::harbor::health;
 use crate::placement::affinity::{self, Bond, Lesson, Tie};
+use crate::placement::course::Course;
+use crate::placement::demand::Asks;
+use crate::placement::plot::Chart;
+use crate::placement::written::{self, News};
 use crate::state::snapshot::Snapshot;
 use crate::upstream::connection::Connection;
 use crate::upstream::lease::{Failing, Lease};
@@ -61,16 +66,30 @@ pub async fn carry(
     let Errand {
         class,
         key,
+        by_key,
         tie,
+        asks,
         to_core,
         mut shipment,
         dress,
         mut upgrade,
     } = errand;
     // Most requests are tied to nothing: only the others have room for what may have to be asked of the store.
-    let bond = match tie {
+    let apart = asks.is_some();
+    let mut bond = match tie {
         Tie::None => Bond::loose(key),
-        tie => Box::pin(affinity::recall(&snapshot.sessions, tie, key)).await,
+        tie => Box::pin(affinity::recall(&snapshot.sessions, tie, key, apart)).await,
+    };
+    bond.want.by_key |= by_key;
+    let chart = Chart {
+        placement: &snapshot.placement,
+        sessions: &snapshot.sessions,
+        cluster: &snapshot.cluster,
+        class,
+    };
+    let mut course = match &asks {
+        None => Course::ANYWHERE,
+        Some(asks) => Box::pin(chart.plot(asks, bond.want.tied)).await,
     };
     if class.repeat() == Repeat::Buffered {
         shipment.body = Outgoing::full(
@@ -81,10 +100,24 @@ pub async fn carry(
     shipment.careful = !shipment.repeatable;
     let mut tried = Nodes::NONE;
     let mut second_best: Option<Answer> = None;
+    let mut unknown: Option<Answer> = None;
+    let mut refused: Option<Carried> = None;
+    let mut unsent = true;
     let mut last = Fault::NoNode;
     let mut now = Instant::now();
     snapshot.budget.deposit(now);
-    while let Some(lease) = snapshot.cluster.lease(class, bond.want, tried, now) {
+    loop {
+        let lease = course.lease(&snapshot.cluster, class, bond.want, tried, now);
+        let Some(lease) = lease else {
+            let Some(asks) = asks.as_deref().filter(|_| unsent) else {
+                break;
+            };
+            match Box::pin(chart.elsewhere(asks, tried)).await {
+                Some(other) => course = other,
+                None => break,
+            }
+            continue;
+        };
         tried.add(lease.index());
         record.attempts += 1;
         record.node = Some(lease.backend().clone());
@@ -101,7 +134,7 @@ pub async fn carry(
                 if shipment.progress.is_none() {
                     lease.began(now.saturating_duration_since(began), now);
                 }
-                let answer = Answer {
+                let mut answer = Answer {
                     response,
                     connection,
                     lease,
@@ -113,10 +146,55 @@ pub async fn carry(
                     last = Fault::NodeBroke;
                     break;
                 }
+                unsent = false;
+                if let Some(asks) = asks
+                    .as_deref()
+                    .filter(|_| course.climbs() && shipment.repeatable)
+                {
+                    let sharing = snapshot.placement.sharing(answer.lease.index());
+                    let weighed = further::weigh(&snapshot.sessions, asks, answer, &mut unknown);
+                    match Box::pin(weighed).await {
+                        Some(theirs) => answer = theirs,
+                        None => {
+                            record.metrics().attempt("not_there");
+                            tried = tried.with(sharing);
+                            if course.goes_on() {
+                                continue;
+                            }
+                            break;
+                        }
+                    }
+                }
+                if let Some(asks) = asks.as_deref().filter(|asks| asks.writes().is_some())
+                    && further::may_be_read_only(class, &answer)
+                {
+                    let node = answer.lease.backend().clone();
+                    let carried = deliver(answer, &dress, to_core, snapshot, &mut upgrade);
+                    let (carried, only_reads) = Box::pin(further::read(carried)).await;
+                    if only_reads {
+                        node.standing.said_it_only_reads();
+                        if shipment.repeatable
+                            && let Some(other) = Box::pin(chart.elsewhere(asks, tried)).await
+                        {
+                            course = other;
+                            refused = Some(carried);
+                            continue;
+                        }
+                    }
+                    return Ok(carried);
+                }
                 if !fails(class, &answer) {
                     record.metrics().attempt("answered");
                     answer.lease.went_well();
-                    if tie != Tie::None {
+                    let news = asks
+                        .as_deref()
+                        .and_then(|asks| news(asks, class, &answer, record));
+                    if let Some(news) = news {
+                        let (placement, sessions) =
+                            (snapshot.placement.clone(), snapshot.sessions.clone());
+                        let _ = tokio::spawn(written::tell(placement, sessions, news)).await;
+                    }
+                    if tie != Tie::None && !(apart && matches!(tie, Tie::Pushes(_))) {
                         let lesson = Lesson {
                             class,
                             from_core: to_core,
@@ -148,6 +226,7 @@ pub async fn carry(
                 };
                 record.metrics().attempt(failing.slug());
                 lease.failed(failing);
+                unsent &= failing == Failing::Connect;
                 // A refused connection cost nobody anything: every node may be asked.
                 if !again || (failing != Failing::Connect && !may_repeat(snapshot, record)) {
                     break;
@@ -155,13 +234,28 @@ pub async fn carry(
             }
         }
     }
-    match second_best {
+    if let Some(refused) = refused {
+        return Ok(refused);
+    }
+    match unknown.or(second_best) {
         Some(answer) => {
             record.node = Some(answer.lease.backend().clone());
             Ok(deliver(answer, &dress, to_core, snapshot, &mut upgrade))
         }
         None => Err(last),
     }
+}
+
+/// What everybody has to know of an answer before the client does.
+fn news(asks: &Asks, class: Class, answer: &Answer, record: &Record) -> Option<News> {
+    let image = asks.image.as_ref().filter(|_| !asks.replicates)?;
+    let head = &answer.response;
+    Some(News {
+        deed: written::deed(class, head.status(), head.headers())?,
+        image: image.clone(),
+        node: (answer.lease.backend().name.clone(), answer.lease.index()),
+        client: record.client,
+    })
 }
 
 /// What may be repeated is a table by class; a body that streams cannot be, whatever the class.

@@ -15,6 +15,7 @@ use crate::balance::{self, RetryBudget};
 use crate::config::{Certificate, Config, Listen, Node, Probe, Problem};
 use crate::harbor::dialect::Dialect;
 use crate::health::outlier::Outlier;
+use crate::placement::Placement;
 use crate::session::Sessions;
 use crate::state::snapshot::{Patience, Public, Snapshot};
 use crate::telemetry::metrics::Metrics;
@@ -306,6 +307,13 @@ fn plan(config: &Config, public: Option<&Public>, before: Option<&World>) -> Pla
     }
 }
 
+/// Where the data are; what was learnt of that outlives the configuration.
+fn placement(config: &Config, before: Option<&World>) -> Placement {
+    let before = before.map(|world| &*world.snapshot.placement);
+    let journal = before.map_or_else(Arc::default, |before| before.journal.clone());
+    Placement::new(config, journal, before)
+}
+
 fn snapshot(
     config: &Config,
     members: Vec<Arc<Backend>>,
@@ -323,6 +331,7 @@ fn snapshot(
     Snapshot {
         cluster: Arc::new(Cluster::new(members, manner)),
         sessions,
+        placement: Arc::new(placement(config, before)),
         public,
         patience: Patience {
             connect: timeouts.connect,

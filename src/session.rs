@@ -20,6 +20,7 @@ pub mod word;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -36,10 +37,18 @@ use word::{Word, Words};
 /// Jobs that may wait for the store; further ones are dropped and counted, since the table has the truth anyway.
 const MOST_JOBS: usize = 8192;
 
+/// What doors know of data that the nodes do not share: who writes a project, what was deleted. Longer than any node
+/// stays away to come back.
+const KNOWLEDGE: config::Stick = config::Stick {
+    enabled: true,
+    ttl: Duration::from_secs(30 * 86_400),
+    entries: 50_000,
+};
+
 /// How long one kind sticks, and whether it does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Terms {
-    sticks: [config::Stick; 3],
+    sticks: [config::Stick; 5],
 }
 
 impl Terms {
@@ -47,16 +56,18 @@ impl Terms {
     pub fn new(affinity: &config::Affinity) -> Self {
         let config::Affinity { upload, ui, push } = affinity.clone();
         Terms {
-            sticks: [upload, ui, push],
+            sticks: [upload, ui, push, KNOWLEDGE, KNOWLEDGE],
         }
     }
 
     fn of(&self, kind: Kind) -> &config::Stick {
-        let [upload, ui, push] = &self.sticks;
+        let [upload, ui, push, writer, gone] = &self.sticks;
         match kind {
             Kind::Upload => upload,
             Kind::Ui => ui,
             Kind::Push => push,
+            Kind::Writer => writer,
+            Kind::Gone => gone,
         }
     }
 
@@ -213,6 +224,12 @@ impl Sessions {
         if let Some(entry) = self.remembered(&key) {
             return Recalled::Known(entry);
         }
+        self.ask(key).await
+    }
+
+    /// What the store has under `key`, within its budget, whatever this door remembers: where another door may know
+    /// better. Without a store, nothing.
+    pub async fn ask(&self, key: Key) -> Recalled {
         let Some(store) = &self.store else {
             return Recalled::Unknown;
         };
@@ -260,6 +277,14 @@ impl Sessions {
         {
             entry.saved.store(now, Relaxed);
         } else if self.jobs.try_send(Job::Put(key)).is_err() {
+            self.metrics.dropped();
+        }
+    }
+
+    /// As [`forget`](Self::forget), where another door may know of it.
+    pub fn erase(&self, key: &Key) {
+        self.memory.remove(key);
+        if self.store.is_some() && self.jobs.try_send(Job::Delete(*key)).is_err() {
             self.metrics.dropped();
         }
     }

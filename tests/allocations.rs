@@ -25,7 +25,9 @@ const WARM_UP: u64 = 200;
 const MEASURED: u64 = 200;
 
 const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-const TOKEN: &str = "Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl";
+/// Its signature is long enough to tell it from others, as every genuine one is: such a token is opened once.
+const TOKEN: &str =
+    "Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJlLXRoYXQtaXMtbG9uZy1lbm91Z2g";
 
 thread_local! {
     // Without a first value to compute and without a destructor: reading it never allocates.

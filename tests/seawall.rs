@@ -34,5 +34,6 @@ mod support_works;
 mod surprises;
 mod swap;
 mod systemd;
+mod topologies;
 mod vip;
 mod vip_lab;

@@ -31,6 +31,7 @@ enum Question<'a> {
     Reload,
     /// What the operator wants of a node.
     Wish(&'a str, Wish),
+    Promote(&'a str),
     Weight(&'a str),
     Vip,
     Release,
@@ -61,6 +62,7 @@ impl<'a> Question<'a> {
                     "drain" => Question::Wish(name, Wish::Drain),
                     "ready" => Question::Wish(name, Wish::Ready),
                     "maintenance" => Question::Wish(name, Wish::Maintenance),
+                    "promote" => Question::Promote(name),
                     "weight" => Question::Weight(name),
                     _ => return None,
                 }
@@ -70,9 +72,11 @@ impl<'a> Question<'a> {
 
     const fn method(&self) -> Method {
         match self {
-            Question::Reload | Question::Release | Question::Claim | Question::Wish(..) => {
-                Method::POST
-            }
+            Question::Reload
+            | Question::Release
+            | Question::Claim
+            | Question::Wish(..)
+            | Question::Promote(_) => Method::POST,
             Question::Weight(_) => Method::PUT,
             Question::Forget(_) => Method::DELETE,
             _ => Method::GET,
@@ -125,6 +129,7 @@ pub async fn answer(desk: &Arc<Desk>, request: Request<Incoming>) -> Answer {
         Question::Nodes => json_answer(StatusCode::OK, &nodes::all(desk).await),
         Question::Reload => reload(desk).await,
         Question::Wish(name, wish) => nodes::operate(desk, name, |word| word.wish = wish).await,
+        Question::Promote(name) => nodes::promote(desk, name).await,
         Question::Weight(name) => match weight(body).await {
             Some(weight) => nodes::operate(desk, name, |word| word.weight = Some(weight)).await,
             None => error(

@@ -10,6 +10,7 @@ use super::Desk;
 use super::api::{Answer, error, json_answer};
 use crate::harbor::class::{Class, Lane};
 use crate::placement::obey;
+use crate::placement::promotion::Promotion;
 use crate::session::census::Tied;
 use crate::session::word::Word;
 use crate::upstream::backend::Backend;
@@ -19,12 +20,24 @@ pub async fn all(desk: &Desk) -> Value {
     let snapshot = desk.door.state.read();
     let census = snapshot.sessions.census().await;
     let tied = census.by_node();
-    let members = snapshot.cluster.members().iter();
+    let layout = snapshot.placement.layout();
+    let members = snapshot.cluster.members().iter().enumerate();
     members
-        .map(|backend| {
+        .map(|(index, backend)| {
             let tied = tied.get(&*backend.name).copied().unwrap_or_default();
             let elsewhere = snapshot.sessions.doors().busy(&backend.name);
-            node(backend, tied, elsewhere)
+            let mut node = node(backend, tied, elsewhere);
+            if let Some(place) = layout
+                .store_of(index)
+                .filter(|_| !layout.topology.shares_data())
+                && let Some(store) = layout.stores.get(place)
+                && let Some(fields) = node.as_object_mut()
+            {
+                let data =
+                    json!({"storage": store.name, "tier": store.tier, "writes": store.writes});
+                fields.insert("data".to_owned(), data);
+            }
+            node
         })
         .collect()
 }
@@ -38,11 +51,32 @@ pub async fn operate(desk: &Desk, name: &str, say: impl FnOnce(&mut Word)) -> An
     };
     snapshot.sessions.say(name, say);
     let grace = snapshot.patience.maintenance;
-    obey::obey(&snapshot.cluster, &snapshot.sessions, grace).await;
+    obey::obey(
+        &snapshot.cluster,
+        &snapshot.sessions,
+        &snapshot.placement,
+        grace,
+    )
+    .await;
     let census = snapshot.sessions.census().await;
     let tied = census.by_node().get(name).copied().unwrap_or_default();
     let elsewhere = snapshot.sessions.doors().busy(name);
     json_answer(StatusCode::OK, &node(backend, tied, elsewhere))
+}
+
+/// Lets a node take what is written in place of the primary, here at once, at other doors when they hear of it, and after
+/// a restart.
+pub async fn promote(desk: &Desk, name: &str) -> Answer {
+    let placement = desk.door.state.read().placement.clone();
+    match placement.crown(name) {
+        Some(Promotion { at, over, .. }) => {
+            operate(desk, name, |word| word.promoted = Some((at, over))).await
+        }
+        None => {
+            let what = "no such node, or no primary: topology \"primary-replica\" has one";
+            error(StatusCode::CONFLICT, "CONFLICT", what)
+        }
+    }
 }
 
 fn node(backend: &Backend, tied: Tied, elsewhere: u32) -> Value {

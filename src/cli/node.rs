@@ -49,6 +49,11 @@ enum Act {
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         wait: Option<Duration>,
     },
+    /// Let it take what is written in place of the primary (topology "primary-replica")
+    Promote {
+        /// The node
+        name: String,
+    },
     /// Set its weight, until the configuration gives it another
     Weight {
         /// The node
@@ -64,6 +69,9 @@ impl Node {
             Act::Drain { name, wait } => rest(&self.admin, &name, "drain", wait),
             Act::Ready { name } => tell(&self.admin, Method::POST, &name, "ready", Bytes::new()),
             Act::Maintenance { name, wait } => rest(&self.admin, &name, "maintenance", wait),
+            Act::Promote { name } => {
+                tell(&self.admin, Method::POST, &name, "promote", Bytes::new())
+            }
             Act::Weight { name, weight } => tell(
                 &self.admin,
                 Method::PUT,

@@ -3,6 +3,7 @@
 mod files;
 mod samples;
 mod sticky;
+mod topology;
 
 use std::time::Duration;
 

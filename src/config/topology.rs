@@ -130,17 +130,17 @@ pub(super) fn check(scope: &Scope<'_>, topology: Topology, write_tier: Option<u8
         .filter(|node| node.part.role == Some(Role::Primary))
         .collect();
     if topology == Topology::PrimaryReplica {
-        let same_storage = |two: &[&Node]| match two {
-            [a, b] => a.part.storage.is_some() && a.part.storage == b.part.storage,
-            _ => true,
+        let differ = |(a, b): &(&&Node, &&Node)| {
+            a.part.storage.is_none() || a.part.storage != b.part.storage
         };
+        let mut pairs = primaries.iter().zip(primaries.iter().skip(1));
         if primaries.is_empty() && !nodes.is_empty() {
             let fix = "write role = \"primary\" at the node that takes what is written";
             scope.wrong("topology", Wrong::new("needs a primary", fix));
-        } else if let Some(second) = primaries.windows(2).find(|two| !same_storage(two)) {
-            let what = format!("`{}` is a primary, too", second[0].name);
+        } else if let Some((first, second)) = pairs.find(differ) {
+            let what = format!("`{}` is a primary, too", first.name);
             let fix = "leave one primary; several must name the same `storage`";
-            wrong(second[1], "role", what, fix);
+            wrong(second, "role", what, fix);
         }
     }
     if let Some(tier) = write_tier {

@@ -2,80 +2,36 @@
 //! a client.
 
 mod challenge;
+pub mod scope;
+pub mod token;
 
 pub use challenge::{Challenge, rewrite_realm};
 
-use std::cell::RefCell;
-
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use serde::Deserialize;
 
 /// Longest user name that is logged, in characters.
 const LONGEST: usize = 128;
-/// A token larger than this is not opened: no genuine one comes near.
-const LARGEST_TOKEN: usize = 64 * 1024;
+/// Credentials larger than this are not looked at: no genuine ones come near.
+const LARGEST: usize = 64 * 1024;
 
 /// Who is asking, for the log: the user of `Basic`, or the subject of a bearer token. Nothing is verified, and no
 /// secret is ever part of it. `None` for anonymous requests and tokens without a subject.
 pub fn user(authorization: Option<&HeaderValue>) -> Option<String> {
-    let text = authorization?.to_str().ok()?;
-    let (scheme, credentials) = text.split_once(' ')?;
+    let authorization = authorization?;
+    if let Some(claims) = token::claims(authorization) {
+        return sanitise(claims.subject.as_deref()?);
+    }
+    let (scheme, credentials) = authorization.to_str().ok()?.split_once(' ')?;
     let credentials = credentials.trim();
-    if credentials.len() > LARGEST_TOKEN {
+    if credentials.len() > LARGEST || !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let name = if scheme.eq_ignore_ascii_case("basic") {
-        let pair = STANDARD.decode(credentials).ok()?;
-        let pair = String::from_utf8_lossy(&pair);
-        // Without a colon it is no pair, and may well be a secret.
-        pair.split_once(':')?.0.to_owned()
-    } else if scheme.eq_ignore_ascii_case("bearer") {
-        remembered_subject(credentials)?
-    } else {
-        return None;
-    };
-    sanitise(&name)
-}
-
-fn subject(token: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Claims {
-        sub: String,
-    }
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let claims: Claims = serde_json::from_slice(&payload).ok()?;
-    Some(claims.sub)
-}
-
-/// The end of a token: a piece of its signature that tells it from others and gives nobody access.
-type Tail = [u8; 32];
-/// A token that was opened, and whose it is.
-type Opened = (Tail, Option<Box<str>>);
-
-thread_local! {
-    /// A client uses its token for many requests; opening one costs more than the rest of the log line.
-    static OPENED: RefCell<[Option<Opened>; 16]> = const { RefCell::new([const { None }; 16]) };
-}
-
-fn remembered_subject(token: &str) -> Option<String> {
-    let signature = token.rsplit('.').next().unwrap_or_default();
-    let Some((_, tail)) = signature.as_bytes().split_last_chunk() else {
-        return subject(token);
-    };
-    OPENED.with_borrow_mut(|opened| {
-        let place = tail.iter().map(|byte| usize::from(*byte)).sum::<usize>() % opened.len();
-        let slot = opened.get_mut(place)?;
-        match slot {
-            Some((known, sub)) if known == tail => sub.as_deref().map(str::to_owned),
-            _ => {
-                let sub = subject(token);
-                *slot = Some((*tail, sub.as_deref().map(Box::from)));
-                sub
-            }
-        }
-    })
+    let pair = STANDARD.decode(credentials).ok()?;
+    let pair = String::from_utf8_lossy(&pair);
+    // Without a colon it is no pair, and may well be a secret.
+    sanitise(pair.split_once(':')?.0)
 }
 
 /// Without control characters and marks that reorder text, so that no name can forge a log line.
@@ -105,6 +61,7 @@ pub fn basic(user: &str, password: &str) -> HeaderValue {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
 
     fn who(value: &str) -> Option<String> {

@@ -76,6 +76,8 @@ impl Tie {
 pub struct Bond {
     tie: Tie,
     known: Option<Arc<Entry>>,
+    /// The store did not answer in time: it is not waited for again.
+    unsure: bool,
     /// What the choice of a node shall heed.
     pub want: Want,
 }
@@ -86,13 +88,15 @@ impl Bond {
         Bond {
             tie: Tie::None,
             known: None,
+            unsure: false,
             want: Want::any(key),
         }
     }
 }
 
-/// Finds out what `tie` means for the choice of a node, within the store's budget; `key` is the request's own.
-pub async fn recall(sessions: &Sessions, tie: Tie, key: Option<u64>) -> Bond {
+/// Finds out what `tie` means for the choice of a node, within the store's budget; `key` is the request's own. Where nodes
+/// are `apart`, with databases of their own, a session of the pages is good at its own node alone.
+pub async fn recall(sessions: &Sessions, tie: Tie, key: Option<u64>, apart: bool) -> Bond {
     let mut bond = Bond::loose(key);
     bond.tie = tie;
     let found = match tie {
@@ -115,7 +119,8 @@ pub async fn recall(sessions: &Sessions, tie: Tie, key: Option<u64>) -> Bond {
     if let Recalled::Known(entry) = &found {
         bond.want.tied = Some(match entry.kind {
             Kind::Upload => Tied::ToFinish(entry.seed),
-            Kind::Ui | Kind::Push => Tied::WhileFit(entry.seed),
+            Kind::Ui if apart => Tied::ToFinish(entry.seed),
+            Kind::Ui | Kind::Push | Kind::Writer | Kind::Gone => Tied::WhileFit(entry.seed),
         });
         bond.known = Some(entry.clone());
     } else if let Some(key) = tie.key() {
@@ -123,6 +128,7 @@ pub async fn recall(sessions: &Sessions, tie: Tie, key: Option<u64>) -> Bond {
             Recalled::Unsure => "unsure",
             _ => "unknown",
         };
+        bond.unsure = matches!(found, Recalled::Unsure);
         sessions.metrics().affinity(key.kind.index(), outcome);
     }
     bond
@@ -182,7 +188,8 @@ pub async fn learn(sessions: &Sessions, bond: &Bond, lesson: Lesson<'_>) {
                 bind(sessions, key, "moved", &lesson, key.kind == Kind::Upload).await;
             }
             (None, Some(key)) => {
-                bind(sessions, key, "learned", &lesson, key.kind == Kind::Upload).await;
+                let wait = key.kind == Kind::Upload && !bond.unsure;
+                bind(sessions, key, "learned", &lesson, wait).await;
             }
             (_, None) => {}
         },

@@ -39,6 +39,11 @@ impl Journal {
         Ok(())
     }
 
+    /// The hash of the name of the node that took the last change of `project` that is not known to be everywhere.
+    pub fn latest(&self, _project: &str) -> Option<u64> {
+        None
+    }
+
     /// The nodes that lack something of `repository`, as far as is known here. Costs next to nothing.
     pub fn behind(&self, _repository: &str) -> Nodes {
         Nodes::NONE

@@ -14,7 +14,7 @@ use crate::harbor::path::Target;
 use crate::harbor::session;
 use crate::message::survey::Survey;
 use crate::message::{forwarded, hop, names};
-use crate::placement::{self, affinity::Tie};
+use crate::placement::{self, affinity::Tie, demand::Asks};
 use crate::state::snapshot::Snapshot;
 use crate::upstream::backend::Backend;
 use crate::upstream::outgoing::{Linger, Outgoing};
@@ -25,8 +25,12 @@ pub struct Errand {
     pub class: Class,
     /// What rendezvous hashes for it.
     pub key: Option<u64>,
+    /// Whether it is to be hashed whatever the operator's algorithm is.
+    pub by_key: bool,
     /// What ties it to a node, as far as the request tells.
     pub tie: Tie,
+    /// What it asks of the nodes' data, where they have data of their own.
+    pub asks: Option<Box<Asks>>,
     /// Whether Harbor's nginx would send it to the core, else to the portal.
     pub to_core: bool,
     /// What is sent.
@@ -83,6 +87,14 @@ pub fn prepare(
         headers.insert(http::header::UPGRADE, protocol);
         client
     });
+    let asks = Asks::of(
+        target,
+        &head.method,
+        &head.uri,
+        &headers,
+        client,
+        &snapshot.placement,
+    );
     let linger = match head.version {
         Version::HTTP_2 => Linger::Never,
         _ if expects => Linger::OnceBegun,
@@ -104,7 +116,12 @@ pub fn prepare(
     let errand = Errand {
         class: target.class,
         key: placement::key(target),
+        by_key: target.repository.is_some()
+            && target
+                .project()
+                .is_some_and(|project| snapshot.placement.is_proxy(project)),
         tie,
+        asks,
         to_core: target.core,
         shipment,
         dress,

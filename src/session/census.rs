@@ -56,7 +56,7 @@ impl Census {
             match key.kind {
                 Kind::Ui => tied.ui += 1,
                 Kind::Upload if now.saturating_sub(record.last) < QUIET => tied.uploads += 1,
-                Kind::Upload | Kind::Push => {}
+                Kind::Upload | Kind::Push | Kind::Writer | Kind::Gone => {}
             }
         }
         nodes
@@ -165,6 +165,7 @@ async fn list(store: &Store) -> Result<BTreeMap<String, (Key, Record)>, Trouble>
     let keys: Vec<Key> = names
         .iter()
         .filter_map(|name| Key::from_name(name, store.prefix()))
+        .filter(|key| key.kind.is_listed())
         .collect();
     let mut listed = BTreeMap::new();
     for chunk in keys.chunks(CHUNK) {

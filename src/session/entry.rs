@@ -148,7 +148,9 @@ impl Entry {
         let fresh = Entry::new(self.kind, node, self.client, door);
         Entry {
             first: self.first,
-            requests: AtomicU64::new(self.requests() + 1),
+            // The clock of the door that bound it before may be ahead of ours: what is bound last is later.
+            bound: fresh.bound.max(self.bound.saturating_add(1)),
+            requests: AtomicU64::new(self.requests().saturating_add(1)),
             ..fresh
         }
     }
@@ -293,6 +295,14 @@ mod tests {
         let moved = entry.moved(&"harbor-2".into(), &"door-b".into());
         assert_eq!((moved.first, moved.requests()), (entry.first, 3));
         assert_eq!(&*moved.node, "harbor-2");
+    }
+
+    #[test]
+    fn a_session_that_moved_is_later_than_it_was_whatever_the_clocks_of_doors_say() {
+        let mut ahead = entry();
+        ahead.bound = now() + 60_000;
+        let moved = ahead.moved(&"harbor-2".into(), &"door-b".into());
+        assert!(moved.bound > ahead.bound);
     }
 
     proptest! {

@@ -12,13 +12,22 @@ pub enum Kind {
     Upload,
     /// A session of the web pages.
     Ui,
-    /// A repository that was pushed to a moment ago.
+    /// A repository that was written to a moment ago, to the node that took it.
     Push,
+    /// A project whose data the nodes do not share, to the node that writes it.
+    Writer,
+    /// An image that was deleted, to the node that did it: copies elsewhere are not shown any more.
+    Gone,
 }
 
 impl Kind {
     /// Every kind, in the order of [`Kind::index`].
-    pub const ALL: [Kind; 3] = [Kind::Upload, Kind::Ui, Kind::Push];
+    pub const ALL: [Kind; 5] = [Kind::Upload, Kind::Ui, Kind::Push, Kind::Writer, Kind::Gone];
+
+    /// Whether it is listed for operators and forgotten at their word. The others are knowledge of data, and no sessions.
+    pub const fn is_listed(self) -> bool {
+        matches!(self, Kind::Upload | Kind::Ui | Kind::Push)
+    }
 
     /// The place of this kind in [`Kind::ALL`].
     pub const fn index(self) -> usize {
@@ -31,6 +40,8 @@ impl Kind {
             Kind::Upload => "upload",
             Kind::Ui => "ui",
             Kind::Push => "push",
+            Kind::Writer => "writer",
+            Kind::Gone => "gone",
         }
     }
 
@@ -115,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_reads_back(id: String, kind in 0..3_usize, prefix in "[a-z:]{1,9}") {
+        fn a_name_reads_back(id: String, kind in 0..5_usize, prefix in "[a-z:]{1,9}") {
             let key = Key::new(Kind::ALL[kind], &id);
             prop_assert_eq!(Key::from_name(&key.name(&prefix), &prefix), Some(key));
         }

@@ -11,7 +11,7 @@ use super::key::{Key, Kind};
 
 /// Entries by key, each kind with a bound of its own, so that pages cannot push uploads out.
 pub struct Memory {
-    kinds: [Cache<Key, Arc<Entry>>; 3],
+    kinds: [Cache<Key, Arc<Entry>>; 5],
 }
 
 impl Memory {
@@ -34,11 +34,13 @@ impl Memory {
     }
 
     fn of(&self, kind: Kind) -> &Cache<Key, Arc<Entry>> {
-        let [upload, ui, push] = &self.kinds;
+        let [upload, ui, push, writer, gone] = &self.kinds;
         match kind {
             Kind::Upload => upload,
             Kind::Ui => ui,
             Kind::Push => push,
+            Kind::Writer => writer,
+            Kind::Gone => gone,
         }
     }
 
@@ -68,9 +70,10 @@ impl Memory {
         self.of(kind).len()
     }
 
-    /// Every entry that is not over at `now`.
+    /// Every entry of a kind that is listed and that is not over at `now`.
     pub fn alive(&self, terms: &Terms, now: u64) -> Vec<(Key, Arc<Entry>)> {
-        let all = Kind::ALL.into_iter().flat_map(|kind| self.of(kind).iter());
+        let kinds = Kind::ALL.into_iter().filter(|kind| kind.is_listed());
+        let all = kinds.flat_map(|kind| self.of(kind).iter());
         all.filter(|(key, entry)| entry.is_alive(terms.ttl(key.kind), now))
             .collect()
     }

@@ -10,6 +10,11 @@ use tokio::sync::Notify;
 
 use super::entry;
 
+/// The largest weight of a node.
+const MOST_WEIGHT: u32 = 1000;
+/// Clocks of doors that differ by more than this, in milliseconds, are somebody's mistake.
+const AHEAD: u64 = 24 * 3_600_000;
+
 /// What the operator wants of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,6 +46,9 @@ pub struct Word {
     pub wish: Wish,
     /// A weight other than the configured one.
     pub weight: Option<u32>,
+    /// When it was promoted to primary, in milliseconds since 1970, and over which; none: never.
+    #[serde(default)]
+    pub promoted: Option<(u64, String)>,
     /// Sessions that came to stick to it before this moment are forgotten.
     pub forgotten: u64,
     /// When it was said, in milliseconds since 1970.
@@ -77,7 +85,7 @@ impl Words {
         let word = known.entry(node.to_owned()).or_default();
         change(word);
         // Clocks of doors may differ: what is said last here is later than what this door knows of.
-        word.at = entry::now().max(word.at + 1);
+        word.at = entry::now().max(word.at.saturating_add(1));
         door.clone_into(&mut word.door);
     }
 
@@ -85,7 +93,12 @@ impl Words {
     pub(super) fn take(&self, heard: &BTreeMap<String, Word>) -> bool {
         let mut known = self.lock();
         let mut new = false;
+        let latest = entry::now().saturating_add(AHEAD);
         for (node, word) in heard {
+            // No operator said that: the weight does not exist, or it would outlast every word to come.
+            if word.weight.is_some_and(|weight| weight > MOST_WEIGHT) || word.at > latest {
+                continue;
+            }
             if known.get(node).is_none_or(|old| old.at < word.at) {
                 known.insert(node.clone(), word.clone());
                 new = true;
@@ -119,6 +132,26 @@ mod tests {
         let word = a.of("harbor-1").unwrap();
         assert_eq!((word.wish, word.weight), (Wish::Drain, Some(5)));
         assert_eq!(word.door, "b");
+    }
+
+    #[test]
+    fn what_no_operator_can_have_said_is_not_taken_over() {
+        let words = Words::default();
+        let heavy = Word {
+            weight: Some(1001),
+            at: entry::now(),
+            ..Word::default()
+        };
+        let eternal = Word {
+            wish: Wish::Drain,
+            at: u64::MAX,
+            ..Word::default()
+        };
+        for word in [heavy, eternal] {
+            assert!(!words.take(&BTreeMap::from([("harbor-1".to_owned(), word)])));
+        }
+        words.say("harbor-1", "a", |word| word.wish = Wish::Drain);
+        assert_eq!(words.of("harbor-1").unwrap().wish, Wish::Drain);
     }
 
     #[test]

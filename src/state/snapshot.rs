@@ -7,6 +7,7 @@ use http::HeaderValue;
 
 use crate::balance::RetryBudget;
 use crate::harbor::class::Lane;
+use crate::placement::Placement;
 use crate::session::Sessions;
 use crate::upstream::cluster::Cluster;
 use crate::upstream::outgoing::Pace;
@@ -57,6 +58,8 @@ pub struct Snapshot {
     pub cluster: Arc<Cluster>,
     /// What sticks to them.
     pub sessions: Arc<Sessions>,
+    /// Where their data are.
+    pub placement: Arc<Placement>,
     /// The address that clients know, where the operator said it.
     pub public: Option<Public>,
     /// How long we wait for whom.

@@ -49,6 +49,14 @@ pub enum Tied {
     WhileFit(u64),
 }
 
+impl Tied {
+    /// The seed of that node.
+    pub const fn seed(self) -> u64 {
+        let (Tied::ToFinish(seed) | Tied::WhileFit(seed)) = self;
+        seed
+    }
+}
+
 /// How far the choice had to stoop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tier {
@@ -161,7 +169,7 @@ impl Cluster {
 
     /// The place of the node that a request is tied to, as long as it can be sent there.
     fn tied(&self, class: Class, tied: Tied) -> Option<usize> {
-        let (Tied::ToFinish(seed) | Tied::WhileFit(seed)) = tied;
+        let seed = tied.seed();
         let index = self
             .members
             .iter()
@@ -185,6 +193,17 @@ impl Cluster {
             self.tier(class, Nodes::ALL),
             Some(Tier::Fit | Tier::Ejected)
         )
+    }
+
+    /// Whether one of `among` serves `class` by all evidence.
+    pub fn serves_among(&self, class: Class, among: Nodes) -> bool {
+        matches!(self.tier(class, among), Some(Tier::Fit | Tier::Ejected))
+    }
+
+    /// Whether all of `nodes` said a moment ago that they only read.
+    pub fn only_reads(&self, nodes: Nodes) -> bool {
+        let mut members = self.members.iter().enumerate();
+        members.all(|(index, backend)| !nodes.has(index) || backend.standing.only_reads())
     }
 
     /// What no node has at the moment.

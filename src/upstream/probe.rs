@@ -61,7 +61,8 @@ impl Account {
         }
     }
 
-    fn usable(&self) -> Option<&HeaderValue> {
+    /// What it says of itself to a node; nothing once it was refused.
+    pub fn credentials(&self) -> Option<&HeaderValue> {
         (!self.refused.load(Ordering::Relaxed)).then_some(&self.credentials)
     }
 }
@@ -133,7 +134,7 @@ impl Prober {
             .plan
             .account
             .as_ref()
-            .is_some_and(|account| account.usable().is_some());
+            .is_some_and(|account| account.credentials().is_some());
         let database_was_down = self.backend.standing.down().contains(Component::Database);
         let mut replies = Vec::new();
         let mut asked = JoinSet::new();
@@ -246,7 +247,7 @@ impl Prober {
                 .plan
                 .account
                 .as_ref()
-                .and_then(|account| account.usable())
+                .and_then(|account| account.credentials())
             {
                 Some(credentials) => request = request.header(AUTHORIZATION, credentials),
                 None => return Reply::Skipped,

@@ -62,11 +62,14 @@ pub struct Standing {
     reachable: AtomicBool,
     probed: AtomicBool,
     wish: AtomicU8,
+    turns: AtomicU64,
     /// The time of what was open when maintenance began is over.
     closed: AtomicBool,
     dialect: AtomicU8,
     /// Milliseconds at which the node last came (back) into service; 0 before that.
     serving_since: AtomicU64,
+    /// Milliseconds until which it is believed to refuse what writes; 0: it never said so.
+    reads_until: AtomicU64,
     watched: Mutex<BTreeMap<Component, Watched>>,
     reach: Mutex<Threshold>,
     version: Mutex<Option<String>>,
@@ -86,9 +89,11 @@ impl Standing {
             reachable: AtomicBool::new(true),
             probed: AtomicBool::new(false),
             wish: AtomicU8::new(0),
+            turns: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             dialect: AtomicU8::new(0),
             serving_since: AtomicU64::new(0),
+            reads_until: AtomicU64::new(0),
             ejection: Ejection::new(outlier),
             watched: Mutex::default(),
             reach: Mutex::new(Threshold::new(1, 1)),
@@ -99,6 +104,9 @@ impl Standing {
     }
 }
 
+/// How long a node that said it only reads is believed, in milliseconds.
+const ONLY_READS: u64 = 10_000;
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -107,6 +115,17 @@ impl Standing {
     /// Whether probes and the operator let requests of `class` go there.
     pub fn serves(&self, class: Class) -> bool {
         self.accepts() && !self.down().intersects(class.needs())
+    }
+
+    /// It said that it only reads: for a while it gets nothing to write.
+    pub fn said_it_only_reads(&self) {
+        self.reads_until
+            .store(clock::millis() + ONLY_READS, Ordering::Relaxed);
+    }
+
+    /// Whether it said so a moment ago.
+    pub fn only_reads(&self) -> bool {
+        self.reads_until.load(Ordering::Relaxed) > clock::millis()
     }
 
     /// Whether it may take new work at all: it accepts connections and nobody asked it to rest.
@@ -156,9 +175,17 @@ impl Standing {
         if wish == Wish::Ready && before != wish as u8 {
             self.ejection.pardon();
         }
+        if before != wish as u8 {
+            self.turns.fetch_add(1, Ordering::Relaxed);
+        }
         if wish != Wish::Maintenance {
             self.closed.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// How often the operator has changed their mind: what was set going for one wish shall not end another.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// The dialect that probes found, if any.

@@ -246,6 +246,38 @@ mod tests {
         assert_eq!(link(&["2001:db8::1/64"]).link_local(&[]), None);
     }
 
+    fn message(family: AddressFamily, ip: &str, flags: AddressFlags) -> AddressMessage {
+        let mut message = AddressMessage::default();
+        message.header.family = family;
+        message.header.prefix_len = 64;
+        message.attributes = vec![
+            AddressAttribute::Address(ip.parse().unwrap()),
+            AddressAttribute::Flags(flags),
+        ];
+        message
+    }
+
+    #[test]
+    fn no_advert_comes_from_an_address_that_is_about_to_go() {
+        let six = |flags| usable(&message(AddressFamily::Inet6, "2001:db8::1", flags));
+        assert!(six(AddressFlags::Permanent).is_some());
+        for flags in [
+            AddressFlags::Deprecated,
+            AddressFlags::Secondary,
+            AddressFlags::Tentative,
+        ] {
+            assert_eq!(six(flags), None, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_address_of_ipv4_is_as_good_as_the_first() {
+        let flags = AddressFlags::Permanent | AddressFlags::Secondary;
+        let mut message = message(AddressFamily::Inet, "192.0.2.1", flags);
+        message.header.prefix_len = 24;
+        assert_eq!(usable(&message), Some("192.0.2.1/24".parse().unwrap()));
+    }
+
     #[tokio::test]
     async fn an_interface_that_is_not_there_is_none() {
         let netlink = Netlink::open().unwrap();

@@ -2,7 +2,7 @@
 
 use super::wire::{ask, get};
 use crate::support::apart::Apart;
-use crate::support::harbor::{Dialect, HarborNode};
+use crate::support::harbor::{Dialect, HarborNode, Switch};
 
 const ALL: [Dialect; 3] = [Dialect::Harbor2, Dialect::Harbor1, Dialect::Harbor15];
 
@@ -66,5 +66,39 @@ async fn a_token_of_another_key_is_worth_nothing_at_the_other() {
             let other = get(apart.nodes[1].address, path, &[&bearer]);
             assert_eq!((own.status, other.status), (404, expected), "{dialect:?}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_read_only_says_so() {
+    for dialect in ALL {
+        let apart = Apart::nodes(dialect, 1, |options| options.redis = None).await;
+        let node = &apart.nodes[0];
+        node.push("library/x", "1", "one").await;
+        let root = match dialect {
+            Dialect::Harbor2 => "/api/v2.0",
+            _ => "/api",
+        };
+        let system = format!("{root}/systeminfo");
+        assert_eq!(node.call("GET", &system, None).await.1["read_only"], false);
+        node.switch(Switch::ReadOnly, true).await;
+        assert_eq!(node.call("GET", &system, None).await.1["read_only"], true);
+        let bearer = format!("Bearer {}", node.token("library/x").await);
+        let head = format!(
+            "POST /v2/library/x/blobs/uploads/ HTTP/1.1\r\nHost: h\r\nAuthorization: {bearer}\r\nContent-Length: 0\r\n\r\n"
+        );
+        let refused = ask(node.address, &head, &[]).unwrap();
+        assert_eq!(refused.status, 403, "{dialect:?}");
+        assert!(refused.text().contains("DENIED") && refused.text().contains("read only mode"));
+        let (path, status) = match dialect {
+            Dialect::Harbor2 => ("/api/v2.0/projects/library/repositories/x", 403),
+            _ => ("/api/repositories/library/x", 503),
+        };
+        assert_eq!(
+            node.call("DELETE", path, None).await.0,
+            status,
+            "{dialect:?}"
+        );
+        assert!(node.has("library/x", "1").is_some());
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::apart::{Apart, pair_up, replicate};
 use crate::support::client::until;
-use crate::support::harbor::{Dialect, Execution, HarborNode, Switch};
+use crate::support::harbor::{Dialect, Execution, HarborNode, Options, Switch};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Dialects that read their own content themselves, and so replicate without a door.
@@ -62,6 +62,41 @@ async fn a_push_arrives_at_the_other_and_the_echo_ends() {
             Some("harbor-registry-client")
         );
         assert_eq!(copies[0].peer.ip(), from, "it comes from the node");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_for_many_platforms_arrives_whole() {
+    let apart = two(Dialect::Harbor2).await;
+    let (a, b) = (&apart.nodes[0], &apart.nodes[1]);
+    a.switch(Switch::NoEvents, true).await;
+    let one = a.push("library/x", "amd64", "one").await;
+    let two = a.push("library/x", "arm64", "two").await;
+    a.switch(Switch::NoEvents, false).await;
+    let list = a.push_list("library/x", "all", &[&one, &two]).await;
+    until("it arrives", LIMIT, async || {
+        b.has("library/x", "all").as_ref() == Some(&list)
+    })
+    .await;
+    assert!(b.has("library/x", &one).is_some() && b.has("library/x", &two).is_some());
+    assert_eq!(
+        b.has("library/x", "amd64"),
+        None,
+        "its tag was not asked for"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_the_other_lacks_is_made_there() {
+    for dialect in NEW {
+        let apart = two(dialect).await;
+        let (a, b) = (&apart.nodes[0], &apart.nodes[1]);
+        let projects = format!("{}/projects", root(a));
+        a.make(&projects, json!({"project_name": "team"})).await;
+        a.push("team/x", "1", "one").await;
+        until("it arrives", LIMIT, async || b.has("team/x", "1").is_some()).await;
+        let (_, found) = b.call("GET", &format!("{projects}?name=team"), None).await;
+        assert_eq!(found[0]["metadata"]["public"], "false", "{dialect:?}");
     }
 }
 
@@ -235,14 +270,8 @@ async fn a_tag_deleted_by_the_api_of_1_10_takes_its_image_along() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_1_5_hear_of_docker_only_and_read_in_public() {
-    // The other node is the public address: it has nothing, and the job fails as it does behind a door.
-    let mut apart = Apart::nodes(Dialect::Harbor15, 1, |options| options.redis = None).await;
-    let others = Apart::nodes(Dialect::Harbor15, 1, |options| options.redis = None).await;
-    let own = apart.nodes[0].url();
-    let mut options = apart.nodes[0].options().clone();
-    apart.nodes.clear();
-    options.external_url = own;
-    apart.nodes.push(HarborNode::start(options).await);
+    let apart = Apart::start(Dialect::Harbor15, 1, |_| {}, |plan| plan.cluster.clear()).await;
+    let others = Apart::nodes(Dialect::Harbor15, 1, |_| {}).await;
     let (a, b) = (&apart.nodes[0], &others.nodes[0]);
     let (_, policy) = replicate(a, b).await;
     a.push_as("skopeo/1.9.3", "library/x", "quiet", "one").await;
@@ -258,16 +287,78 @@ async fn jobs_of_1_5_hear_of_docker_only_and_read_in_public() {
         jobs.as_array().is_some_and(|all| all.len() == 1) && jobs[0]["status"] == "finished"
     })
     .await;
-    let read = a.log().entries().into_iter().filter(|entry| {
-        entry.method == "GET"
-            && entry.target.contains("/blobs/")
-            && entry.header("user-agent") == Some("harbor-registry-client")
+    assert_eq!(through_the_door(a, "/blobs/"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manual_job_of_1_5_carries_what_its_filters_name() {
+    let apart = Apart::start(Dialect::Harbor15, 1, |_| {}, |plan| plan.cluster.clear()).await;
+    let others = Apart::nodes(Dialect::Harbor15, 1, |_| {}).await;
+    let (a, b) = (&apart.nodes[0], &others.nodes[0]);
+    for (repository, tag) in [("library/x", "1"), ("library/x", "2"), ("library/y", "1")] {
+        a.push(repository, tag, &format!("{repository}:{tag}"))
+            .await;
+    }
+    let target =
+        json!({"endpoint": b.url(), "name": "b", "username": "admin", "password": "Harbor12345"});
+    let target = a.make("/api/targets", target).await;
+    let ping = json!({"id": target});
+    assert_eq!(a.call("POST", "/api/targets/ping", Some(ping)).await.0, 200);
+    let policy = json!({
+        "name": "by-hand", "projects": [{"project_id": 1}], "targets": [{"id": target}],
+        "trigger": {"kind": "Manual"},
+        "filters": [{"kind": "repository", "pattern": "x"}, {"kind": "tag", "pattern": "1"}],
     });
+    let policy = a.make("/api/policies/replication", policy).await;
+    let started = a
+        .call(
+            "POST",
+            "/api/replications",
+            Some(json!({"policy_id": policy})),
+        )
+        .await;
+    assert_eq!(started, (200, Value::Null));
+    let all = ended(a, 1).await;
+    assert_eq!((all[0].status, all[0].tasks.len()), ("Succeed", 1));
+    assert!(b.has("library/x", "1").is_some());
     assert_eq!(
-        read.count(),
-        2,
-        "content is read through the public address"
+        (b.has("library/x", "2"), b.has("library/y", "1")),
+        (None, None)
     );
+}
+
+/// How many requests of replication came to a node through a door that saw the node's own address.
+fn through_the_door(node: &HarborNode, part: &str) -> usize {
+    let own = node.address.ip().to_string();
+    let entries = node.log().entries().into_iter().filter(|entry| {
+        entry.method == "GET"
+            && entry.target.contains(part)
+            && entry.header("user-agent") == Some("harbor-registry-client")
+            && entry.header("x-forwarded-for") == Some(&own)
+    });
+    entries.count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_may_be_fetched_where_the_challenge_says() {
+    let follow = |options: &mut Options| options.replication.follows_realm = true;
+    let apart = Apart::start(Dialect::Harbor2, 1, follow, |plan| plan.cluster.clear()).await;
+    let a = &apart.nodes[0];
+    // The other node tells the same public address, and the door leads to this one.
+    let mut options = a.options().clone();
+    let own = tempfile::tempdir().unwrap();
+    options.address = crate::support::ports::on("127.0.0.3");
+    options.storage = own.path().join("storage");
+    options.database = Some(own.path().join("database"));
+    std::fs::create_dir_all(&options.storage).unwrap();
+    let b = HarborNode::start(options).await;
+    replicate(a, &b).await;
+    a.push("library/x", "1", "one").await;
+    until("it arrives", LIMIT, async || {
+        b.has("library/x", "1").is_some()
+    })
+    .await;
+    assert!(through_the_door(a, "/service/token") > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

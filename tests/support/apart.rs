@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
@@ -10,6 +12,13 @@ use super::door::{Door, Plan};
 use super::harbor::{ACCOUNTS, Dialect, HarborNode, Options, TokenKey};
 use super::ports;
 use super::redis::RedisServer;
+
+/// One key pair for all; making one takes a while.
+static KEY: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().expect("a directory for the key");
+    let key = TokenKey::generate(directory.path()).expect("a token key");
+    (directory, key)
+});
 
 /// Nodes that share nothing but, as operators are told, the token key.
 pub struct Apart {
@@ -46,7 +55,7 @@ impl Apart {
     /// The same without a door.
     pub async fn nodes(dialect: Dialect, count: usize, mut node: impl FnMut(&mut Options)) -> Self {
         let directory = tempfile::tempdir().expect("a directory for the nodes");
-        let key = TokenKey::generate(directory.path()).expect("a token key");
+        let key = KEY.1.clone();
         let public = ports::free();
         let mut apart = Apart {
             door: None,

@@ -39,6 +39,8 @@ pub struct Plan {
     pub listen: String,
     /// Keys of `[cluster]`.
     pub cluster: String,
+    /// Further keys of each node, in their order.
+    pub keys: Vec<String>,
 }
 
 impl Plan {
@@ -54,6 +56,7 @@ impl Plan {
             more: "[health]\ninterval = \"200ms\"\ntimeout = \"1s\"\ndoctor = false\n".to_owned(),
             listen: String::new(),
             cluster: String::new(),
+            keys: Vec::new(),
         }
     }
 }
@@ -282,8 +285,10 @@ fn config(plan: &Plan, address: SocketAddr, admin: SocketAddr) -> String {
          [admin]\naddress = \"{admin}\"\n[cluster]\npublic_url = \"https://{address}\"\n{}\n",
         plan.listen, plan.cluster
     );
-    for (name, url) in &plan.nodes {
-        let _ = writeln!(text, "[[cluster.node]]\nname = \"{name}\"\nurl = \"{url}\"");
+    let none = std::iter::repeat(String::new());
+    for ((name, url), keys) in plan.nodes.iter().zip(plan.keys.iter().cloned().chain(none)) {
+        let node = format!("[[cluster.node]]\nname = \"{name}\"\nurl = \"{url}\"\n{keys}");
+        let _ = writeln!(text, "{node}");
     }
     text + &plan.more
 }

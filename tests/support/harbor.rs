@@ -49,10 +49,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use contents::{DOCKER, push};
+pub use dial::{Answer, Dialer};
 pub use faults::{Component, Faults, Mode, Switch};
 pub use log::{Entry, Log, RequestEnd, ResponseEnd};
 pub use node::HarborNode;
 pub use portal::asset_hash;
+pub use registry_client::RegistryClient;
 pub use replication::{Execution, Replicating, Task};
 pub use token::TokenKey;
 pub use users::ACCOUNTS;
@@ -93,6 +96,8 @@ pub struct Timing {
     pub redis_hung: Duration,
     /// How long core goes on with the configuration it read last.
     pub configuration: Duration,
+    /// How far away the node is: every request waits that long before it is looked at.
+    pub distance: Duration,
 }
 
 impl Timing {
@@ -111,6 +116,7 @@ impl Timing {
             redis_refused: Duration::from_millis(75),
             redis_hung: seconds(12),
             configuration: seconds(60),
+            distance: Duration::ZERO,
         }
     }
 

@@ -5,6 +5,7 @@ use super::*;
 const MINIMAL: &str = include_str!("../../../config/minimal.toml");
 const EXAMPLE: &str = include_str!("../../../config/example.toml");
 const HA: &str = include_str!("../../../config/ha.toml");
+const TIERED: &str = include_str!("../../../config/tiered.toml");
 
 #[test]
 fn the_minimal_configuration_says_nothing_but_doors_and_nodes() {
@@ -20,6 +21,15 @@ fn the_minimal_configuration_says_nothing_but_doors_and_nodes() {
 fn the_configuration_of_a_pair_shares_what_sticks() {
     let config = read(HA).unwrap();
     assert!(config.sessions.store.is_some());
+    assert_eq!(config.warnings(), []);
+}
+
+#[test]
+fn the_configuration_of_a_city_has_three_tiers() {
+    let config = read(TIERED).unwrap();
+    assert_eq!(config.cluster.topology, Topology::Tiered);
+    let tiers = config.cluster.node.iter().map(|node| node.part.tier);
+    assert_eq!(tiers.collect::<Vec<_>>(), [0, 0, 1, 2].map(Some));
     assert_eq!(config.warnings(), []);
 }
 

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Kinds of sessions, as labels; their order is that of the numbers that come in.
-const KINDS: [&str; 3] = ["upload", "ui", "push"];
+const KINDS: [&str; 5] = ["upload", "ui", "push", "writer", "gone"];
 
 /// What is published about sessions.
 #[derive(Debug)]
 pub struct SessionMetrics {
-    pub(super) affinity: [Tally; 3],
+    pub(super) affinity: [Tally; 5],
     /// `session_entries`: what is in memory, by kind.
-    pub entries: [Gauge; 3],
+    pub entries: [Gauge; 5],
     pub(super) up: Gauge,
     pub(super) seconds: Histogram,
     pub(super) damaged: AtomicU64,

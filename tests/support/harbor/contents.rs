@@ -16,6 +16,9 @@ use super::users::ACCOUNTS;
 /// What pushes of tests call themselves, unless they say otherwise.
 pub const DOCKER: &str = "docker/26.1.3 go/go1.21.10 kernel/6.1.0 os/linux arch/amd64";
 
+/// The kind of an image's manifest.
+const IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
 impl HarborNode {
     /// The digest of what the node has under a tag or digest, if it has all of it: manifest, blobs, children. Read off
     /// its files, so a dead node can be asked as well and no log shows it.
@@ -96,6 +99,32 @@ impl HarborNode {
             .expect("the node takes it")
     }
 
+    /// Pushes an image for many platforms, made of images that are there already. Returns its digest.
+    ///
+    /// # Panics
+    /// If the node refuses it.
+    pub async fn push_list(&self, repository: &str, tag: &str, children: &[&str]) -> String {
+        let client = self.client(DOCKER);
+        let kind = "application/vnd.docker.distribution.manifest.list.v2+json";
+        let child = |digest: &&str| {
+            let size = self.harbor.store.blob(digest).map_or(0, |all| all.len());
+            json!({"mediaType": IMAGE, "size": size, "digest": digest, "platform": {"architecture": "amd64", "os": "linux"}})
+        };
+        let children: Vec<Value> = children.iter().map(child).collect();
+        let list = json!({"schemaVersion": 2, "mediaType": kind, "manifests": children});
+        let list = list.to_string();
+        let digest = digest(list.as_bytes());
+        let (repository, tag) = (repository.to_owned(), tag.to_owned());
+        self.run(async move {
+            client
+                .push_manifest(&repository, &tag, kind, Bytes::from(list))
+                .await
+        })
+        .await
+        .expect("the node takes it");
+        digest
+    }
+
     /// Deletes what a digest names by the registry's API. Returns the status.
     pub async fn delete_manifest(&self, repository: &str, digest: &str) -> u16 {
         let client = self.client(DOCKER);
@@ -127,7 +156,8 @@ impl HarborNode {
     }
 }
 
-async fn push(
+/// Pushes a small image as docker does; its digest.
+pub async fn push(
     client: &RegistryClient,
     repository: &str,
     tag: &str,
@@ -152,7 +182,7 @@ async fn push(
                 .await?;
         }
     }
-    let kind = "application/vnd.docker.distribution.manifest.v2+json";
+    let kind = IMAGE;
     let manifest =
         json!({"schemaVersion": 2, "mediaType": kind, "config": parts[0], "layers": [parts[1]]});
     let manifest = manifest.to_string();

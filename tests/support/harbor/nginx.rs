@@ -65,6 +65,9 @@ pub async fn serve(
     request: Request<Incoming>,
 ) -> Result<Reply, Fail> {
     let turn = line.turns.fetch_add(1, Ordering::SeqCst) + 1;
+    if !harbor.options.timing.distance.is_zero() {
+        tokio::time::sleep(harbor.options.timing.distance).await;
+    }
     let (parts, body) = request.into_parts();
     let ticket = harbor.log.open(&parts, line.peer, line.number, turn);
     let cut = Cut(Some(ticket.clone()));

@@ -91,7 +91,8 @@ impl RegistryClient {
         ))
     }
 
-    async fn send(
+    /// Any request about a repository.
+    pub async fn send(
         &self,
         method: Method,
         repository: &str,

@@ -20,7 +20,7 @@ pub fn answer(harbor: &Harbor, ask: &Ask, rest: &[&str], user: Option<&str>) -> 
         Some(at) if at > 0 => (rest[..at].join("/"), Some(&rest[at + 1..])),
         _ => (rest.join("/"), None),
     };
-    if let Err(refused) = allow(harbor, ask, &name, user) {
+    if let Some(refused) = refusal(harbor, ask, &name, user) {
         return refused;
     }
     if !harbor.store.has_repository(&name) {
@@ -58,18 +58,19 @@ pub fn answer(harbor: &Harbor, ask: &Ask, rest: &[&str], user: Option<&str>) -> 
     }
 }
 
-fn allow(harbor: &Harbor, ask: &Ask, name: &str, user: Option<&str>) -> Result<(), Reply> {
+/// What is answered to somebody who may not; nothing if he may.
+fn refusal(harbor: &Harbor, ask: &Ask, name: &str, user: Option<&str>) -> Option<Reply> {
     let project = name.split('/').next().unwrap_or_default();
     let Some(project) = harbor.store.project(project) else {
         let message = format!("project {project} not found");
-        return Err(failure(harbor, 404, &message));
+        return Some(failure(harbor, 404, &message));
     };
     let owns = user.is_some_and(|u| users::is_admin(u) || project.owner == u);
     if owns || (project.public && ask.is_safe()) {
-        return Ok(());
+        return None;
     }
     let status = if user.is_some() { 403 } else { 401 };
-    Err(failure(harbor, status, "not allowed"))
+    Some(failure(harbor, status, "not allowed"))
 }
 
 /// 1.x deletes what the tag names, and so every other tag of it.
@@ -93,7 +94,7 @@ fn list(harbor: &Harbor, ask: &Ask, user: Option<&str>) -> Reply {
     let Some(project) = harbor.store.projects().into_iter().find(|p| p.id == id) else {
         return failure(harbor, 404, &format!("project {id} not found"));
     };
-    if let Err(refused) = allow(harbor, ask, &project.name, user) {
+    if let Some(refused) = refusal(harbor, ask, &project.name, user) {
         return refused;
     }
     let prefix = format!("{}/", project.name);

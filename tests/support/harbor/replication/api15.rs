@@ -153,7 +153,11 @@ fn policies(harbor: &Harbor, ask: &Ask, rest: &[&str], wish: &Value) -> Reply {
             if !state.remotes.contains_key(&policy.to) {
                 return failure(harbor, 404, "target not found");
             }
-            state.policies.insert(new, policy);
+            state.policies.insert(new, policy.clone());
+            drop(state);
+            if wish["replicate_existing_image_now"] == true {
+                harbor.replication.run_whole(policy);
+            }
             if id.is_some() {
                 reply::nothing(200)
             } else {

@@ -8,6 +8,15 @@ pub fn matches(pattern: &str, text: &str) -> bool {
             .any(|one| glob(one.as_bytes(), text.as_bytes()))
 }
 
+/// The same as 1.5 does it, which knows only `*` and `?` (Go's `filepath.Match`).
+pub fn matches15(pattern: &str, text: &str) -> bool {
+    let mut single = pattern.to_owned();
+    while single.contains("**") {
+        single = single.replace("**", "*");
+    }
+    pattern.is_empty() || glob(single.as_bytes(), text.as_bytes())
+}
+
 /// The patterns that braces stand for.
 fn alternatives(pattern: &str) -> Vec<String> {
     let Some(open) = pattern.find('{') else {
@@ -60,7 +69,13 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{matches, matches15};
+
+    #[test]
+    fn patterns_of_1_5_know_neither_braces_nor_many_levels() {
+        assert!(matches15("", "a/b") && matches15("v*", "v1") && matches15("**", "a"));
+        assert!(!matches15("{a,b}", "a") && !matches15("**", "a/b"));
+    }
 
     #[test]
     fn patterns_read_as_harbor_reads_them() {

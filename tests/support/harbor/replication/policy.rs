@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::Dialect;
 use super::super::database::Database;
-use super::pattern::matches;
+use super::pattern::{matches, matches15};
 
 /// One filter of a policy.
 #[derive(Clone, Debug)]
@@ -74,17 +74,19 @@ impl Policy {
             return None;
         }
         let old = dialect == Dialect::Harbor15;
+        let matches = if old { matches15 } else { matches };
         for filter in &self.filters {
             match filter.kind.as_str() {
                 // 1.5 leaves the project away.
                 "repository" if old && !matches(&filter.pattern, rest) => return None,
                 "name" if !matches(&filter.pattern, &artifact.repository) => return None,
-                "tag" if artifact.tags.is_empty() => {
-                    if matches(&filter.pattern, "") == filter.excludes {
-                        return None;
-                    }
+                "tag"
+                    if artifact.tags.is_empty()
+                        && matches(&filter.pattern, "") == filter.excludes =>
+                {
+                    return None;
                 }
-                "tag" => {
+                "tag" if !artifact.tags.is_empty() => {
                     let keeps = |tag: &String| matches(&filter.pattern, tag) != filter.excludes;
                     artifact.tags.retain(keeps);
                     if artifact.tags.is_empty() {
