@@ -269,3 +269,31 @@ fn nodes_with_data_of_their_own_are_not_blamed_for_it() {
     ];
     assert_eq!(found(&seen), [(Code::UsersDiffer, "c".to_owned())]);
 }
+
+#[test]
+fn only_nodes_that_take_pushes_are_pushed_to() {
+    let origins = |cluster: &str, parts: [&str; 2]| {
+        let mut text = format!("[[listen]]\naddress = \"127.0.0.1:1\"\n[cluster]\n{cluster}\n");
+        for (part, name) in parts.iter().zip(["a", "b"]) {
+            let node =
+                format!("[[cluster.node]]\nname = \"{name}\"\nurl = \"http://{name}\"\n{part}\n");
+            text.push_str(&node);
+        }
+        let config = crate::config::parse(&text, "seawall.toml".as_ref());
+        config.map(|config| super::origins(&config))
+    };
+    let primary = ["role = \"replica\"", "role = \"primary\""];
+    assert_eq!(
+        origins("topology = \"primary-replica\"", primary),
+        Ok(vec![1])
+    );
+    let tiers = ["tier = 0", "tier = 1"];
+    assert_eq!(
+        origins("topology = \"tiered\"\nwrite_tier = 1", tiers),
+        Ok(vec![1])
+    );
+    assert_eq!(
+        origins("topology = \"replicated\"", ["", ""]),
+        Ok(vec![0, 1])
+    );
+}
