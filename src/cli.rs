@@ -3,6 +3,7 @@
 mod ask;
 mod bench;
 mod check;
+mod doctor;
 mod import;
 mod node;
 mod reload;
@@ -41,6 +42,8 @@ enum Command {
     Run(run::Run),
     /// Validate a configuration without serving it; prints every problem
     Check(check::Check),
+    /// Prove by experiment that the nodes form one cluster, and say what to copy from where if not
+    Doctor(doctor::Doctor),
     /// Make a running Seawall read its configuration again, as SIGHUP does
     Reload(reload::Reload),
     /// Show the nodes of a running Seawall and their components
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(match Arguments::parse().command {
         Command::Run(run) => run.execute(),
         Command::Check(check) => check.execute(),
+        Command::Doctor(doctor) => doctor.execute(),
         Command::Reload(reload) => reload.execute(),
         Command::Status(status) => status.execute(),
         Command::Sessions(sessions) => sessions.execute(),

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | 8 | [`cli`]: one file per subcommand |
 //! | 7 | [`app`]: the only file that knows everybody · [`bench`]: load for a registry, and how it did |
-//! | 6 | [`admin`]: health, metrics, status, nodes and reload for operators |
+//! | 6 | [`admin`]: health, metrics, status, nodes and reload for operators · [`doctor`]: whether the nodes are one cluster |
 //! | 5 | [`front`]: what happens to every request before and after it is proxied |
 //! | 4 | [`proxy`]: one request to one node and back · [`reload`]: a new world, or why not |
 //! | 3 | [`state`]: what a request reads, once |
@@ -33,6 +33,7 @@ pub mod balance;
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod front;
 pub mod harbor;
 pub mod health;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 11] = [
     &["cli"],
     &["app", "bench"],
-    &["admin"],
+    &["admin", "doctor"],
     &["front"],
     &["proxy", "reload"],
     &["state"],

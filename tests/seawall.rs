@@ -15,6 +15,7 @@ mod benchmark;
 mod check;
 mod components;
 mod direct;
+mod doctor;
 mod drain;
 mod framing;
 mod front_door;

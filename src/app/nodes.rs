@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Process;
+use crate::doctor;
 use crate::placement::{obey, scout};
 use crate::reload::World;
 use crate::session::doors::Report;
@@ -31,7 +32,8 @@ impl Process {
         self.upkeep = upkeep::start(&self.world.sessions, Arc::new(report));
     }
 
-    /// Probes the nodes of the current world, and finds out what else requests have to know of them.
+    /// Probes the nodes of the current world, finds out what else requests have to know of them, and has the doctor
+    /// look once whether they are one cluster.
     pub(super) fn look_after_nodes(&mut self) {
         let World { snapshot, plan, .. } = &self.world;
         self.probers = Prober::start(&snapshot.cluster, plan);
@@ -41,6 +43,7 @@ impl Process {
             &snapshot.cluster,
             plan,
         );
+        doctor::start(&mut self.probers, &self.world.config);
     }
 
     /// Makes the nodes do what operators said, here or at another door.

@@ -215,6 +215,7 @@ fn of_health(health: &Health, outlier: &Outlier) -> [Subject; 2] {
         rise,
         fall,
         slow_start,
+        doctor,
     } = health;
     let probes = Subject::new("health")
         .shown("probe", probe.name())
@@ -222,7 +223,8 @@ fn of_health(health: &Health, outlier: &Outlier) -> [Subject; 2] {
         .time("timeout", *timeout)
         .shown("rise", rise)
         .shown("fall", fall)
-        .time("slow_start", *slow_start);
+        .time("slow_start", *slow_start)
+        .shown("doctor", doctor);
     let Outlier {
         consecutive,
         base,

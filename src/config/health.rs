@@ -24,6 +24,8 @@ pub struct Health {
     pub fall: u32,
     /// How long a node that came back takes to get its whole share; zero: none.
     pub slow_start: Duration,
+    /// Whether the harmless part of `seawall doctor` runs after the start and after every reload.
+    pub doctor: bool,
 }
 
 /// Which generation of Harbor the probes speak to.
@@ -72,6 +74,7 @@ impl Default for Health {
             rise: 2,
             fall: 3,
             slow_start: 10 * SECOND,
+            doctor: true,
         }
     }
 }
@@ -90,6 +93,7 @@ impl Health {
             slow_start: scope
                 .duration("slow_start", Duration::ZERO..=3600 * SECOND)
                 .unwrap_or(default.slow_start),
+            doctor: scope.flag("doctor").unwrap_or(default.doctor),
         };
         scope.finish();
         health

@@ -1,4 +1,5 @@
-//! One small request to one node on a connection of its own, read whole: what probes need.
+//! One small request to one node on a connection of its own, read whole: what probes and the doctor
+//! need.
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub enum Unanswered {
     TimedOut(Duration),
 }
 
-/// Sends `request` (origin-form, with its Host header) and reads the whole answer within `limit`.
+/// Asks without a body; see [`send`].
 ///
 /// # Errors
 /// See [`Unanswered`].
@@ -46,10 +47,22 @@ pub async fn ask(
     request: Request<()>,
     limit: Duration,
 ) -> Result<Received, Unanswered> {
+    send(endpoint, request.map(|()| Bytes::new()), limit).await
+}
+
+/// Sends `request` (origin-form, with its Host header) and reads the whole answer within `limit`.
+///
+/// # Errors
+/// See [`Unanswered`].
+pub async fn send(
+    endpoint: &Endpoint,
+    request: Request<Bytes>,
+    limit: Duration,
+) -> Result<Received, Unanswered> {
     let told = async {
         // Half, so that a node that drops packets is told from one that accepts and says nothing.
         let mut sender = endpoint.connect(limit / 2).await?.set_free();
-        let request = request.map(|()| Outgoing::Empty);
+        let request = request.map(Outgoing::full);
         let broke = |error: &dyn std::fmt::Display| Unanswered::Broke(error.to_string());
         let response = sender.send_request(request).await.map_err(|e| broke(&e))?;
         let (head, body) = response.into_parts();

@@ -149,7 +149,8 @@ pub async fn cluster(dialect: Dialect, count: usize) -> Cluster {
         };
     };
     let door = |plan: &mut Plan| {
-        plan.more = "[health]\ninterval = \"200ms\"\ntimeout = \"10s\"\n".to_owned();
+        plan.more =
+            "[health]\ninterval = \"200ms\"\ntimeout = \"10s\"\ndoctor = false\n".to_owned();
     };
     Cluster::start_with(dialect, count, node, door).await
 }

@@ -53,7 +53,7 @@ impl Plan {
             .collect();
         Plan {
             nodes,
-            more: "[health]\ninterval = \"200ms\"\ntimeout = \"1s\"\n".to_owned(),
+            more: "[health]\ninterval = \"200ms\"\ntimeout = \"1s\"\ndoctor = false\n".to_owned(),
             listen: String::new(),
             cluster: String::new(),
             keys: Vec::new(),

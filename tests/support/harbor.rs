@@ -47,7 +47,7 @@ mod v2;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub use contents::{DOCKER, push};
 pub use dial::{Answer, Dialer};
@@ -164,6 +164,10 @@ pub struct Options {
     pub timing: Timing,
     /// How late this node learns what others write to the shared storage; at once without it.
     pub attribute_cache: Option<Duration>,
+    /// What its registry signs the state of uploads with.
+    pub http_secret: String,
+    /// Seconds by which its clock is ahead; behind if negative.
+    pub clock: i64,
     /// How it replicates, once it has policies.
     pub replication: Replicating,
 }
@@ -190,6 +194,8 @@ impl Options {
             core_host: "core:8080".to_owned(),
             timing: Timing::quick(),
             attribute_cache: None,
+            http_secret: "placeholder".to_owned(),
+            clock: 0,
             replication: Replicating::default(),
         }
     }
@@ -232,6 +238,11 @@ impl Harbor {
             *self.configured.lock().unwrap() = Instant::now();
         }
         self.configured.lock().unwrap().elapsed() < self.options.timing.configuration
+    }
+
+    /// What its clock shows.
+    fn now(&self) -> SystemTime {
+        time::shifted(self.options.clock)
     }
 
     fn key(&self) -> Arc<TokenKey> {

@@ -91,7 +91,7 @@ impl Plan {
             "state_dir = \"state\"\n[[listen]]\naddress = \"{address}\"\n{listen}\n\
              [admin]\naddress = \"unix:{}\"\n[cluster]\npublic_url = \"{url}\"\n\
              [[cluster.node]]\nname = \"harbor-1\"\nurl = \"{node}\"\n\
-             [timeouts]\nstall = \"60s\"\n[health]\ninterval = \"200ms\"\ntimeout = \"1s\"\n\
+             [timeouts]\nstall = \"60s\"\n[health]\ninterval = \"200ms\"\ntimeout = \"1s\"\ndoctor = false\n\
              {}",
             admin.display(),
             if instances.is_empty() {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header,
@@ -304,7 +304,7 @@ fn dress(harbor: &Harbor, reply: Reply, close: bool) -> Reply {
     let old = std::mem::take(&mut parts.headers);
     let new = &mut parts.headers;
     new.insert(header::SERVER, HeaderValue::from_static("nginx"));
-    let date = httpdate::fmt_http_date(SystemTime::now());
+    let date = httpdate::fmt_http_date(harbor.now());
     new.insert(header::DATE, HeaderValue::try_from(date).expect("a date"));
     for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH] {
         if let Some(value) = old.get(&name) {

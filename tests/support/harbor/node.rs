@@ -57,10 +57,11 @@ impl HarborNode {
             Some(path) => path.clone(),
             None => TokenKey::generate(work.path()).expect("openssl makes keys"),
         };
-        let key = TokenKey::load(&key_path).expect("a token key");
+        let mut key = TokenKey::load(&key_path).expect("a token key");
+        key.clock = options.clock;
         let trust = trust(&options, &key);
         let registry =
-            Registry::new(work.path(), &options.storage, &trust).expect("a registry configuration");
+            Registry::new(work.path(), &options, &trust).expect("a registry configuration");
         let faults = Faults::none();
         faults.switch(Switch::OverwriteProto, options.dialect != Dialect::Harbor2);
         let harbor = Arc::new_cyclic(|node| Harbor {
@@ -161,14 +162,15 @@ impl HarborNode {
         } else {
             self.trusted.read().unwrap().clone()
         };
-        let key = TokenKey::load(&path).expect("a token key");
+        let mut key = TokenKey::load(&path).expect("a token key");
+        key.clock = self.harbor.options.clock;
         let trust = trust(&self.harbor.options, &key);
         *self.harbor.key.write().unwrap() = Arc::new(key);
         if self.harbor.options.dialect != Dialect::Harbor2 && self.harbor.registry.is_running() {
-            let storage = &self.harbor.options.storage;
+            let options = &self.harbor.options;
             self.harbor
                 .registry
-                .configure(self.work.path(), storage, &trust)
+                .configure(self.work.path(), options, &trust)
                 .expect("a registry configuration");
             let harbor = self.harbor.clone();
             self.run(async move { harbor.registry.start().await.expect("the registry starts") })

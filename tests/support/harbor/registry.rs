@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use tokio::net::TcpStream;
 
 use super::super::ports;
+use super::Options;
 use super::body::Pumped;
 use super::nginx::Ask;
 use super::reply::Reply;
@@ -42,19 +43,19 @@ pub struct Registry {
 
 impl Registry {
     /// Writes the child's configuration; does not start it.
-    pub fn new(work: &Path, storage: &Path, trust: &Trust) -> io::Result<Self> {
+    pub fn new(work: &Path, options: &Options, trust: &Trust) -> io::Result<Self> {
         let address = ports::free();
         let registry = Self {
             child: Mutex::new(None),
             address,
             config: work.join("registry.yml"),
         };
-        registry.configure(work, storage, trust)?;
+        registry.configure(work, options, trust)?;
         Ok(registry)
     }
 
     /// Replaces the configuration, for the next start.
-    pub fn configure(&self, work: &Path, storage: &Path, trust: &Trust) -> io::Result<()> {
+    pub fn configure(&self, work: &Path, options: &Options, trust: &Trust) -> io::Result<()> {
         let auth = match trust {
             Trust::Core => {
                 let file = work.join("htpasswd");
@@ -73,9 +74,10 @@ impl Registry {
             ),
         };
         let text = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n  maintenance:\n    uploadpurging:\n      enabled: false\nhttp:\n  addr: {}\n  secret: placeholder\n  draintimeout: 2s\nauth:\n{auth}",
-            storage.display(),
-            self.address
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n  maintenance:\n    uploadpurging:\n      enabled: false\nhttp:\n  addr: {}\n  secret: {}\n  draintimeout: 2s\nauth:\n{auth}",
+            options.storage.display(),
+            self.address,
+            options.http_secret
         );
         std::fs::write(&self.config, text)
     }

@@ -1,7 +1,5 @@
 //! `/service/token`: who may do what, signed.
 
-use std::time::SystemTime;
-
 use http::Method;
 use serde_json::{Value, json};
 
@@ -42,7 +40,7 @@ pub async fn token2(harbor: &Harbor, ask: &Ask) -> Reply {
     }
     let access = access(harbor, user.as_deref(), &scopes, reachable);
     let token = harbor.key().sign(user.as_deref(), &access);
-    let issued = super::time::seconds(SystemTime::now());
+    let issued = super::time::seconds(harbor.now());
     let content = format!(
         r#"{{"token":"{token}","access_token":"","expires_in":{LIFETIME},"issued_at":"{issued}"}}"#
     );
@@ -80,7 +78,7 @@ pub async fn token1(harbor: &Harbor, ask: &Ask) -> Reply {
     }
     let access = access(harbor, user.as_deref(), &scopes, true);
     let token = harbor.key().sign(user.as_deref(), &access);
-    let issued = super::time::seconds(SystemTime::now());
+    let issued = super::time::seconds(harbor.now());
     let content = if harbor.options.dialect == Dialect::Harbor15 {
         format!(
             "{{\n  \"token\": \"{token}\",\n  \"expires_in\": {LIFETIME},\n  \"issued_at\": \"{issued}\"\n}}"
@@ -131,6 +129,10 @@ fn granted(harbor: &Harbor, user: Option<&str>, scope: &Scope) -> Vec<&'static s
         return match dialect {
             Dialect::Harbor2 => vec!["pull", "push", "delete"],
             Dialect::Harbor1 => vec!["pull", "push", "delete", "*"],
+            // The registry of 1.5 deletes for `*`; the one here, which is newer, for `delete`.
+            Dialect::Harbor15 if scope.actions.iter().any(|action| action == "*") => {
+                vec!["push", "*", "pull", "delete"]
+            }
             Dialect::Harbor15 => vec!["push", "*", "pull"],
         };
     }

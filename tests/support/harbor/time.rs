@@ -1,6 +1,13 @@
 //! Dates, as Harbor writes them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a clock shows that is `ahead` seconds ahead.
+pub fn shifted(ahead: i64) -> SystemTime {
+    let now = SystemTime::now();
+    let by = Duration::from_secs(ahead.unsigned_abs());
+    if ahead < 0 { now - by } else { now + by }
+}
 
 /// `2026-11-22T14:20:27.716Z`.
 pub fn json(at: SystemTime) -> String {
