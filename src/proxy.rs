@@ -147,10 +147,8 @@ pub async fn carry(
                     break;
                 }
                 unsent = false;
-                if let Some(asks) = asks
-                    .as_deref()
-                    .filter(|_| course.climbs() && shipment.repeatable)
-                {
+                let climbs = shipment.repeatable && course.climbs(answer.lease.index());
+                if let Some(asks) = asks.as_deref().filter(|_| climbs) {
                     let sharing = snapshot.placement.sharing(answer.lease.index());
                     let weighed = further::weigh(&snapshot.sessions, asks, answer, &mut unknown);
                     match Box::pin(weighed).await {

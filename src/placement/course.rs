@@ -24,6 +24,8 @@ pub struct Course {
     further: Vec<Nodes>,
     /// Whether another storage may have what one has not.
     climbs: bool,
+    /// Nodes whose word is final all the same.
+    last_word: Nodes,
     /// Storages that may still be asked.
     left: usize,
 }
@@ -34,6 +36,7 @@ impl Course {
         leg: Nodes::ALL,
         further: Vec::new(),
         climbs: false,
+        last_word: Nodes::NONE,
         left: 0,
     };
 
@@ -55,6 +58,7 @@ impl Course {
             leg: legs.next().unwrap_or(Nodes::NONE),
             further: legs.collect(),
             climbs,
+            last_word: Nodes::NONE,
             left: MOST_ASKED,
         }
     }
@@ -107,9 +111,17 @@ impl Course {
         }
     }
 
-    /// Whether the word of one storage that something is not there may not be the last.
-    pub fn climbs(&self) -> bool {
-        self.climbs
+    /// The same, on which `nodes` have the last word.
+    pub fn ending_with(self, nodes: Nodes) -> Self {
+        Course {
+            last_word: nodes,
+            ..self
+        }
+    }
+
+    /// Whether the word of the node at `index` that something is not there may not be the last.
+    pub fn climbs(&self, index: usize) -> bool {
+        self.climbs && !self.last_word.has(index)
     }
 
     /// Whether nodes of other storages shall be asked, now that one has not what is asked for.

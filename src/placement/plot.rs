@@ -28,6 +28,7 @@ impl Chart<'_> {
         let layout = self.placement.layout();
         let layout = &**layout;
         let reads = || course::reads(layout);
+        let mut last_word = Nodes::NONE;
         let (legs, climbs) = match &asks.demand {
             Demand::Any => (reads(), true),
             Demand::Own(nodes) => (vec![*nodes], false),
@@ -38,9 +39,10 @@ impl Chart<'_> {
             Demand::Write(project) => (self.writer(layout, project).await, false),
             Demand::Look(repository) => {
                 let mut legs = self.writer(layout, first(repository)).await;
+                last_word = legs.first().copied().unwrap_or_default();
                 let behind = self.placement.journal.behind(repository);
                 legs.extend(reads().into_iter().map(|leg| leg.without(behind)));
-                (legs, false)
+                (legs, true)
             }
             Demand::Word(project) => {
                 let mut legs = vec![self.remembered(layout, project)];
@@ -63,7 +65,7 @@ impl Chart<'_> {
             }
         };
         let serves = |nodes| self.cluster.serves_among(self.class, nodes);
-        let mut course = Course::new(&legs, climbs, serves);
+        let mut course = Course::new(&legs, climbs, serves).ending_with(last_word);
         if let Some(key) = asks.key {
             course = course.known_to(self.placement.accepting(key));
         }
