@@ -139,7 +139,7 @@ async fn proxies(cluster: &Cluster, plan: &Plan) -> Option<HashSet<String>> {
         name: String,
         registry_id: Option<i64>,
     }
-    let credentials = plan.account.as_ref()?.credentials()?;
+    let credentials = plan.account.as_ref()?.proven()?;
     let backend = cluster.members().iter().find(|backend| {
         backend.standing.dialect() == Some(Dialect::Harbor2)
             && backend.standing.serves(Class::ApiRead)

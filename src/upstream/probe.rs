@@ -49,6 +49,10 @@ pub struct Account {
     credentials: HeaderValue,
     user: String,
     refused: AtomicBool,
+    /// Some node has accepted it.
+    worked: AtomicBool,
+    /// It is being tried for the first time.
+    trying: AtomicBool,
 }
 
 impl Account {
@@ -58,12 +62,38 @@ impl Account {
             credentials: auth::basic(user, password),
             user: user.to_owned(),
             refused: AtomicBool::new(false),
+            worked: AtomicBool::new(false),
+            trying: AtomicBool::new(false),
         }
+    }
+
+    /// The same once a node has accepted it: a wrong password is for the probes to find out, with one try.
+    pub fn proven(&self) -> Option<&HeaderValue> {
+        self.credentials()
+            .filter(|_| self.worked.load(Ordering::Relaxed))
+    }
+
+    /// Leave to try it now: until it has worked once, one at a time tries it, so that a wrong password is not tried again
+    /// before the word on it is here.
+    fn trial(&self) -> Option<Trial<'_>> {
+        self.credentials()?;
+        let free =
+            self.worked.load(Ordering::Relaxed) || !self.trying.swap(true, Ordering::Relaxed);
+        free.then_some(Trial(self))
     }
 
     /// What it says of itself to a node; nothing once it was refused.
     pub fn credentials(&self) -> Option<&HeaderValue> {
         (!self.refused.load(Ordering::Relaxed)).then_some(&self.credentials)
+    }
+}
+
+/// Leave to try an account, given back at its end.
+struct Trial<'a>(&'a Account);
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        self.0.trying.store(false, Ordering::Relaxed);
     }
 }
 
@@ -130,16 +160,16 @@ impl Prober {
     }
 
     async fn judge(self: &Arc<Self>, dialect: Dialect) -> Verdict {
-        let account = self
+        let trial = self
             .plan
             .account
             .as_ref()
-            .is_some_and(|account| account.credentials().is_some());
+            .and_then(|account| account.trial());
         let database_was_down = self.backend.standing.down().contains(Component::Database);
         let mut replies = Vec::new();
         let mut asked = JoinSet::new();
         let portal = !self.backend.is_direct() || self.backend.portal().is_some();
-        for check in dialect.checks(portal, account) {
+        for check in dialect.checks(portal, trial.is_some()) {
             let prober = self.clone();
             asked.spawn(async move { (*check, prober.ask(dialect.path(*check), *check).await) });
         }
@@ -166,6 +196,11 @@ impl Prober {
                 if worked && !self.account_doubted.swap(true, Ordering::Relaxed) => {}
             AccountWord::Refused => self.refuse_account(),
             _ => {}
+        }
+        if let Some(Trial(account)) = &trial
+            && verdict.account == AccountWord::Worked
+        {
+            account.worked.store(true, Ordering::Relaxed);
         }
         verdict
     }
