@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod journal;
 pub mod nodes;
 pub mod serve;
 pub mod sessions;

@@ -5,6 +5,7 @@
 //! watches certificates and obeys signals, and a thread of its own keeps the virtual addresses, so that none waits for
 //! another.
 
+mod journal;
 mod nodes;
 mod vip;
 
@@ -87,6 +88,11 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
     let _ = privilege::raise_files();
     let metrics = metrics();
     let world = reload::build(config, None, &metrics)?;
+    journal::open(&world.snapshot.placement.journal, &world.config).map_err(|what| {
+        let fix = "free the directory and let this user write there, or set state_dir";
+        let at = config::At::default();
+        vec![world.config.problem(at, "state_dir", what, fix)]
+    })?;
     let sockets = bind_all(&world.config, &[])?;
     let admin = admin::serve::bind(&world.config.admin.address).map_err(|error| {
         let fix = "free the address, or set [admin] address";
@@ -128,6 +134,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
         holder,
         listeners: Vec::new(),
         probers: JoinSet::new(),
+        reconcilers: JoinSet::new(),
         upkeep: JoinSet::new(),
         metrics,
         file,
@@ -211,6 +218,8 @@ struct Process {
     holder: Arc<Holder>,
     listeners: Vec<(SocketAddr, Listener)>,
     probers: JoinSet<()>,
+    /// What brings the journal to peers.
+    reconcilers: JoinSet<()>,
     /// What keeps the session store; ends with the sessions that it belongs to.
     upkeep: JoinSet<()>,
     metrics: Metrics,
@@ -231,6 +240,7 @@ impl Process {
         self.open(sockets)?;
         self.look_after_nodes();
         self.keep_sessions();
+        self.keep_journal();
         let desk = Arc::new(Desk {
             door: self.door.clone(),
             data: self.data.crew().clone(),
@@ -344,6 +354,8 @@ impl Process {
         let fresh = reload::build(fresh, Some(&self.world), &self.metrics).map_err(words)?;
         let open: Vec<SocketAddr> = self.listeners.iter().map(|(address, _)| *address).collect();
         let sockets = bind_all(&fresh.config, &open).map_err(words)?;
+        journal::open(&fresh.snapshot.placement.journal, &fresh.config)
+            .map_err(|what| vec![what])?;
         let mut changes = config::changes(&self.world.config, &fresh.config);
         let (old, new) = (&self.world.config, &fresh.config);
         let fixed = old.admin != new.admin
@@ -375,6 +387,7 @@ impl Process {
         // A node whose address changed is new, and has heard nothing yet.
         self.obey();
         self.look_after_nodes();
+        self.keep_journal();
         self.listeners.retain(|(address, _)| {
             self.world
                 .config

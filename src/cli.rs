@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod doctor;
 mod import;
+mod journal;
 mod node;
 mod reload;
 mod run;
@@ -50,6 +51,8 @@ enum Command {
     Status(status::Status),
     /// Show what sticks to which node, or forget it
     Sessions(sessions::Sessions),
+    /// Show what some storage lacks, have it brought there now, or forget it
+    Journal(journal::Journal),
     /// Operate one node of a running Seawall
     Node(node::Node),
     /// Show, release or claim the virtual addresses
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Reload(reload) => reload.execute(),
         Command::Status(status) => status.execute(),
         Command::Sessions(sessions) => sessions.execute(),
+        Command::Journal(journal) => journal.execute(),
         Command::Node(node) => node.execute(),
         Command::Vip(vip) => vip.execute(),
         Command::Import(import) => import.execute(),

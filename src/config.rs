@@ -15,6 +15,7 @@ mod doors;
 pub mod duration;
 mod health;
 pub mod host;
+mod journal;
 pub mod keepalived;
 mod limits;
 mod listen;
@@ -39,6 +40,7 @@ pub use affinity::{Affinity, Stick};
 pub use changes::changes;
 pub use cluster::{Account, Cluster};
 pub use health::{Health, Outlier, Probe};
+pub use journal::Journal;
 pub use limits::{Limits, Retry};
 pub use listen::{Certificate, Listen};
 pub use log::{Level, Log, LogFormat};
@@ -82,6 +84,8 @@ pub struct Config {
     pub affinity: Affinity,
     /// Where balancers share what sticks.
     pub sessions: Sessions,
+    /// What is written while a peer is away.
+    pub journal: Journal,
     /// Probes.
     pub health: Health,
     /// The admin API.
@@ -190,6 +194,7 @@ fn read_top(mut scope: Scope<'_>, file: &Path) -> Config {
         cluster: Cluster::read(scope.table("cluster")),
         affinity: Affinity::read(scope.table("affinity")),
         sessions: Sessions::read(scope.table("sessions")),
+        journal: Journal::read(scope.table("journal")),
         health: Health::read(scope.table("health")),
         admin: Admin::read(scope.table("admin")),
         log: Log::read(scope.table("log")),

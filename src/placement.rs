@@ -4,7 +4,7 @@
 //! algorithm keeps them together and all doors agree. Where nodes have data of their own, a request has a [`demand`] on
 //! them, from which follows a [`course`] over the storages of the [`layout`]: [`writers`] knows who writes a project,
 //! [`journal`] who lacks what was written, [`gone`] what was deleted, [`scout`] whose tokens a node accepts. [`affinity`]
-//! learns from answers what sticks to a node and finds it again; [`obey`] makes the nodes do what operators said, at
+//! learns from answers what sticks to a node and finds it again; [`reconcile`] brings to peers what they lack; [`obey`] makes the nodes do what operators said, at
 //! whichever door.
 
 pub mod affinity;
@@ -16,6 +16,7 @@ pub mod layout;
 pub mod obey;
 pub mod plot;
 pub mod promotion;
+pub mod reconcile;
 pub mod scout;
 pub mod writers;
 pub mod written;

@@ -21,6 +21,7 @@ mod framing;
 mod front_door;
 mod headers;
 mod import;
+mod journal;
 mod memory;
 mod nodes_come_and_go;
 mod real_clients;

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Desk, auth, nodes, sessions, vip};
+use super::{Desk, auth, journal, nodes, sessions, vip};
 use crate::harbor::class::Class;
 use crate::session::key::Kind;
 use crate::session::word::Wish;
@@ -40,6 +40,12 @@ enum Question<'a> {
     Sessions(Option<&'a str>),
     /// Forget what sticks to this node.
     Forget(Option<&'a str>),
+    /// What some storage lacks.
+    Journal,
+    /// Have it brought there now.
+    RunJournal,
+    /// Take an entry, or all, out of the journal.
+    ForgetJournal(Option<&'a str>),
 }
 
 impl<'a> Question<'a> {
@@ -56,6 +62,11 @@ impl<'a> Question<'a> {
             "/api/v1/vip/claim" => Question::Claim,
             "/api/v1/sessions" if *method == Method::DELETE => Question::Forget(of_node(query)),
             "/api/v1/sessions" => Question::Sessions(of_node(query)),
+            "/api/v1/journal" => match *method {
+                Method::POST => Question::RunJournal,
+                Method::DELETE => Question::ForgetJournal(of("id=", query)),
+                _ => Question::Journal,
+            },
             _ => {
                 let (name, act) = path.strip_prefix("/api/v1/nodes/")?.split_once('/')?;
                 match act {
@@ -75,10 +86,11 @@ impl<'a> Question<'a> {
             Question::Reload
             | Question::Release
             | Question::Claim
+            | Question::RunJournal
             | Question::Wish(..)
             | Question::Promote(_) => Method::POST,
             Question::Weight(_) => Method::PUT,
-            Question::Forget(_) => Method::DELETE,
+            Question::Forget(_) | Question::ForgetJournal(_) => Method::DELETE,
             _ => Method::GET,
         }
     }
@@ -148,13 +160,44 @@ pub async fn answer(desk: &Arc<Desk>, request: Request<Incoming>) -> Answer {
             "BAD_REQUEST",
             "name the node: /api/v1/sessions?node=NAME",
         ),
+        Question::Journal => journal::list(desk),
+        Question::RunJournal => match id(body).await {
+            Ok(id) => journal::run(desk, id.as_deref()),
+            Err(()) => error(
+                StatusCode::BAD_REQUEST,
+                "BAD_REQUEST",
+                "send nothing, or {\"id\": \"…\"} with the id of an entry",
+            ),
+        },
+        Question::ForgetJournal(Some(id)) => journal::forget(desk, id),
+        Question::ForgetJournal(None) => error(
+            StatusCode::BAD_REQUEST,
+            "BAD_REQUEST",
+            "name the entry: /api/v1/journal?id=ID, or all",
+        ),
     }
 }
 
-/// The value of `node` in a query. Names of nodes need no escapes.
 fn of_node(query: Option<&str>) -> Option<&str> {
+    of("node=", query)
+}
+
+/// A value in a query. Names of nodes and ids of entries need no escapes.
+fn of<'q>(key: &str, query: Option<&'q str>) -> Option<&'q str> {
     let mut pairs = query?.split('&');
-    pairs.find_map(|pair| pair.strip_prefix("node="))
+    pairs.find_map(|pair| pair.strip_prefix(key))
+}
+
+/// The id in a body, if there is one.
+async fn id(body: Incoming) -> Result<Option<String>, ()> {
+    let bytes = Limited::new(body, 1024).collect().await.map_err(drop)?;
+    let bytes = bytes.to_bytes();
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let value: Value = serde_json::from_slice(&bytes).map_err(drop)?;
+    let id = value.get("id").and_then(Value::as_str);
+    id.map(|id| Some(id.to_owned())).ok_or(())
 }
 
 async fn weight(body: Incoming) -> Option<u32> {
@@ -223,6 +266,7 @@ async fn readyz(desk: &Desk) -> Answer {
 }
 
 fn metrics(desk: &Desk) -> Answer {
+    journal::measure(desk);
     for backend in desk.door.state.read().cluster.members() {
         let in_flight = backend
             .standing

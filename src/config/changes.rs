@@ -3,8 +3,8 @@
 mod sticky;
 
 use super::{
-    Account, Admin, Certificate, Cluster, Config, Endpoints, Health, Limits, Listen, Log, Node,
-    Outlier, Part, Retry, Role, Secret, Timeouts, Vip, VipInstance, duration, size,
+    Account, Admin, Certificate, Cluster, Config, Endpoints, Health, Journal, Limits, Listen, Log,
+    Node, Outlier, Part, Retry, Role, Secret, Timeouts, Vip, VipInstance, duration, size,
 };
 
 /// One line for each difference, such as `cluster.node harbor-2: weight 10 → 5`.
@@ -93,6 +93,7 @@ fn flatten(config: &Config) -> Vec<Subject> {
         cluster,
         affinity,
         sessions,
+        journal,
         health,
         admin,
         log,
@@ -107,11 +108,26 @@ fn flatten(config: &Config) -> Vec<Subject> {
     all.extend(of_cluster(cluster));
     all.extend(sticky::of_affinity(affinity));
     all.push(sticky::of_sessions(sessions));
+    all.push(of_journal(journal));
     all.extend(of_health(health, outlier));
     all.extend([of_admin(admin), of_log(log), of_timeouts(timeouts)]);
     all.extend(of_limits(limits, retry));
     all.extend(vip.iter().flat_map(of_vip));
     all
+}
+
+fn of_journal(journal: &Journal) -> Subject {
+    let Journal {
+        enabled,
+        reconcile,
+        grace,
+        most,
+    } = journal;
+    Subject::new("journal")
+        .shown("enabled", enabled)
+        .shown("reconcile", reconcile)
+        .time("grace", *grace)
+        .shown("most", most)
 }
 
 fn of_listen(listen: &Listen) -> Subject {

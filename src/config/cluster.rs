@@ -26,7 +26,7 @@ pub struct Cluster {
     pub balance: Algorithm,
     /// The nodes, with names that differ.
     pub node: Vec<Node>,
-    /// The account for deep probes.
+    /// The account for deep probes and for what the journal has to bring to a peer.
     pub account: Option<Account>,
 }
 

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{
-    Admin, Affinity, At, Cluster, Config, Health, Limits, Listen, Log, Node, Outlier, Problem,
-    Retry, STATE_DIR, Sessions, Timeouts, Url, Wrong,
+    Admin, Affinity, At, Cluster, Config, Health, Journal, Limits, Listen, Log, Node, Outlier,
+    Problem, Retry, STATE_DIR, Sessions, Timeouts, Url, Wrong,
 };
 
 /// What stands for the file in problems.
@@ -72,6 +72,7 @@ impl Config {
             },
             affinity: Affinity::default(),
             sessions: Sessions::default(),
+            journal: Journal::default(),
             health: Health::default(),
             admin: Admin::default(),
             log: Log::default(),

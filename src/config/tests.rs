@@ -121,7 +121,6 @@ fn a_key_that_resembles_nothing_is_shown_what_there_is() {
 #[test]
 fn what_is_not_served_is_refused_and_not_ignored() {
     for (text, key) in [
-        ("[journal]", "journal"),
         ("[acme]", "acme"),
         ("[trace]", "trace"),
         ("[resume]", "resume"),

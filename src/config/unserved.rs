@@ -1,12 +1,11 @@
 //! Keys of features that this version does not have.
 //!
 //! They are known, so that nobody takes them for misspelt, and refused, because a configuration that asks for a
-//! virtual address or a journal and silently gets none is worse than an error at start.
+//! trace or a limit and silently gets none is worse than an error at start.
 
 /// The key with its tables, and what it would configure.
 const UNSERVED: &[(&str, &str)] = &[
     ("acme", "certificates from an ACME authority"),
-    ("journal", "the journal of changes to reconcile"),
     ("limits.class", "limits per class of requests"),
     ("limits.client", "limits per client"),
     ("limits.connections_per_node", "limits per node"),

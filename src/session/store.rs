@@ -6,6 +6,7 @@
 
 pub mod link;
 mod sentinel;
+mod shared;
 pub mod trouble;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -203,8 +204,12 @@ impl Store {
     /// # Errors
     /// Why it could not be read to the end.
     pub(super) async fn names(&self, most: usize) -> Result<Vec<String>, Trouble> {
+        self.names_like("*", most).await
+    }
+
+    async fn names_like(&self, pattern: &str, most: usize) -> Result<Vec<String>, Trouble> {
         let link = self.link.load_full().ok_or(Trouble::Connecting)?;
-        let pattern = format!("{}*", self.prefix);
+        let pattern = format!("{}{pattern}", self.prefix);
         tokio::time::timeout(LISTING, link.scan(&pattern, SCAN_STEP, most))
             .await
             .map_err(|_| Trouble::Slow(LISTING))?

@@ -5,12 +5,14 @@
 //! bytes.
 
 mod histogram;
+mod journal;
 mod node;
 mod scrape;
 mod session;
 mod tally;
 mod vip;
 
+pub use journal::JournalMetrics;
 pub use node::NodeMetrics;
 pub use session::SessionMetrics;
 pub use vip::VipMetrics;
@@ -43,6 +45,7 @@ struct Counts {
     listeners: Mutex<BTreeMap<String, Gauge>>,
     certificates: Mutex<Vec<(String, SystemTime)>>,
     sessions: Arc<SessionMetrics>,
+    journal: Arc<JournalMetrics>,
     vip: Mutex<BTreeMap<String, Arc<VipMetrics>>>,
     attempts: Tally,
     reloads: Tally,
@@ -71,6 +74,7 @@ impl Metrics {
             listeners: Mutex::default(),
             certificates: Mutex::default(),
             sessions: Arc::default(),
+            journal: Arc::default(),
             vip: Mutex::default(),
             attempts: Tally::default(),
             reloads: Tally::default(),
@@ -145,6 +149,11 @@ impl Metrics {
     /// The numbers of what sticks to nodes.
     pub fn sessions(&self) -> Arc<SessionMetrics> {
         self.counts.sessions.clone()
+    }
+
+    /// The numbers of the journal.
+    pub fn journal(&self) -> Arc<JournalMetrics> {
+        self.counts.journal.clone()
     }
 
     /// The numbers of a virtual router, made at the first call and the same ones ever after.
@@ -319,6 +328,9 @@ mod tests {
             "session_entries",
             "session_store_up",
             "session_store_seconds",
+            "journal_entries",
+            "journal_oldest_seconds",
+            "journal_reconciled",
             "vip_master",
             "vip_transitions",
             "vip_adverts_refused",

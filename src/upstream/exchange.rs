@@ -1,5 +1,4 @@
-//! One small request to one node on a connection of its own, read whole: what probes and the doctor
-//! need.
+//! One small request to one node on a connection of its own, read whole: what probes, the journal and the doctor need.
 
 use std::time::Duration;
 
@@ -10,8 +9,10 @@ use http_body_util::{BodyExt, Limited};
 use super::endpoint::{ConnectError, Endpoint};
 use super::outgoing::Outgoing;
 
-/// The largest answer that is read.
+/// The largest answer that a probe reads.
 const MOST_BYTES: usize = 256 << 10;
+/// The largest answer with a page of a list.
+const MOST_OF_A_LIST: usize = 8 << 20;
 
 /// What came back.
 #[derive(Debug)]
@@ -47,10 +48,16 @@ pub async fn ask(
     request: Request<()>,
     limit: Duration,
 ) -> Result<Received, Unanswered> {
-    send(endpoint, request.map(|()| Bytes::new()), limit).await
+    exchange(
+        endpoint,
+        request.map(|()| Outgoing::Empty),
+        MOST_BYTES,
+        limit,
+    )
+    .await
 }
 
-/// Sends `request` (origin-form, with its Host header) and reads the whole answer within `limit`.
+/// The same with a body, and for answers as long as lists are.
 ///
 /// # Errors
 /// See [`Unanswered`].
@@ -59,14 +66,22 @@ pub async fn send(
     request: Request<Bytes>,
     limit: Duration,
 ) -> Result<Received, Unanswered> {
+    exchange(endpoint, request.map(Outgoing::full), MOST_OF_A_LIST, limit).await
+}
+
+async fn exchange(
+    endpoint: &Endpoint,
+    request: Request<Outgoing>,
+    most: usize,
+    limit: Duration,
+) -> Result<Received, Unanswered> {
     let told = async {
         // Half, so that a node that drops packets is told from one that accepts and says nothing.
         let mut sender = endpoint.connect(limit / 2).await?.set_free();
-        let request = request.map(Outgoing::full);
         let broke = |error: &dyn std::fmt::Display| Unanswered::Broke(error.to_string());
         let response = sender.send_request(request).await.map_err(|e| broke(&e))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MOST_BYTES)
+        let body = Limited::new(body, most)
             .collect()
             .await
             .map_err(|e| broke(&e))?;

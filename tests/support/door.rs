@@ -89,22 +89,7 @@ impl Door {
         let admin = ports::free();
         let file = directory.path().join("seawall.toml");
         std::fs::write(&file, config(plan, address, admin)).expect("a configuration");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_seawall"))
-            .args(["run", "-c"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("seawall starts");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let stderr = BufReader::new(child.stderr.take().expect("its log"));
-        let keep = lines.clone();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                keep.lock().unwrap().push(line);
-            }
-        });
+        let (child, lines) = launch(&file);
         let mut door = Door {
             child,
             address,
@@ -113,19 +98,35 @@ impl Door {
             directory,
             lines,
         };
+        door.listens();
+        door
+    }
+
+    fn listens(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !door.said("\"listening\"") {
-            if let Ok(Some(status)) = door.child.try_wait() {
-                panic!("seawall ended with {status}: {:#?}", door.log());
+        while !self.said("\"listening\"") {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("seawall ended with {status}: {:#?}", self.log());
             }
             assert!(
                 Instant::now() < deadline,
                 "seawall does not listen: {:#?}",
-                door.log()
+                self.log()
             );
             std::thread::sleep(Duration::from_millis(10));
         }
-        door
+    }
+
+    /// Kills it at once, without a chance to write anything.
+    pub fn crash(&mut self) {
+        self.child.kill().expect("it lives");
+        self.child.wait().expect("it was ours");
+    }
+
+    /// Starts it again where it was, with the files that it left; its log begins anew.
+    pub fn start_again(&mut self) {
+        (self.child, self.lines) = launch(&self.directory.path().join("seawall.toml"));
+        self.listens();
     }
 
     /// `https://host:port`.
@@ -276,6 +277,27 @@ impl Drop for Door {
             eprintln!("the door's last lines:\n{}", lines[from..].join("\n"));
         }
     }
+}
+
+/// A process, and what it logs from now on.
+fn launch(file: &Path) -> (Child, Arc<Mutex<Vec<String>>>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_seawall"))
+        .args(["run", "-c"])
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("seawall starts");
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let stderr = BufReader::new(child.stderr.take().expect("its log"));
+    let keep = lines.clone();
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            keep.lock().unwrap().push(line);
+        }
+    });
+    (child, lines)
 }
 
 fn config(plan: &Plan, address: SocketAddr, admin: SocketAddr) -> String {

@@ -20,6 +20,7 @@ impl Collector for Scrape {
         nodes(counts, &mut out)?;
         sessions(counts, &mut out)?;
         vip(counts, &mut out)?;
+        journal(counts, &mut out)?;
         door(counts, &mut out)
     }
 }
@@ -172,6 +173,27 @@ fn sessions(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Erro
         "session_writes_dropped",
         "Writes to the session store that found no room",
         &sessions.dropped,
+    )
+}
+
+fn journal(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let journal = &counts.journal;
+    let mut family = gauge(out, "journal_entries", "Changes that some storage lacks")?;
+    for (state, count) in journal.by_state() {
+        set(&mut family, &[("state", state)], count.get())?;
+    }
+    gauge(
+        out,
+        "journal_oldest_seconds",
+        "Age of the oldest change that some storage lacks",
+    )?
+    .encode_gauge(&journal.oldest.get())?;
+    tally(
+        out,
+        "journal_reconciled",
+        "What came of bringing changes to storages",
+        "outcome",
+        &journal.reconciled,
     )
 }
 

@@ -1,0 +1,61 @@
+//! The journal of a running process.
+
+use super::Process;
+use crate::config::Config;
+use crate::placement::journal::Journal;
+use crate::placement::layout::Layout;
+use crate::placement::reconcile::{self, Means};
+use crate::reload::World;
+
+/// Opens the journal where `config` wants one; nothing else of it is changed.
+///
+/// # Errors
+/// Why it cannot be opened, in words.
+pub(super) fn open(journal: &Journal, config: &Config) -> Result<(), String> {
+    if !wants(config) || journal.is_open() {
+        return Ok(());
+    }
+    let directory = config.state_dir.join("journal");
+    let damage = journal
+        .open(&directory)
+        .map_err(|error| format!("{}: {error}", directory.display()))?;
+    for line in damage {
+        let copy = directory.join("changes.damaged");
+        tracing::warn!(line, copy = %copy.display(), "the journal is damaged; what can be read of it counts");
+    }
+    Ok(())
+}
+
+/// Whether there is anything to keep: one storage has no peers.
+fn wants(config: &Config) -> bool {
+    config.journal.enabled && !config.cluster.topology.shares_data()
+}
+
+impl Process {
+    /// Lets the journal and what brings it to peers go by the current world.
+    pub(super) fn keep_journal(&mut self) {
+        let World {
+            config,
+            snapshot,
+            sessions,
+            ..
+        } = &self.world;
+        let journal = &snapshot.placement.journal;
+        let layout = wants(config).then(|| snapshot.placement.layout().clone());
+        journal.adopt(
+            layout.as_deref().map(|layout: &Layout| layout),
+            config.journal.most,
+        );
+        let public = snapshot.public.as_ref();
+        self.reconcilers = reconcile::start(Means {
+            placement: snapshot.placement.clone(),
+            cluster: snapshot.cluster.clone(),
+            sessions: sessions.clone(),
+            config: config.journal.clone(),
+            account: config.cluster.account.clone(),
+            public: public.map(|public| (public.authority.clone(), public.https)),
+            settled_after: config.affinity.push.ttl,
+            metrics: self.metrics.journal(),
+        });
+    }
+}
