@@ -4,6 +4,7 @@
 
 mod deleted;
 mod followed;
+mod outage;
 mod primary;
 mod proxies;
 mod replicated;

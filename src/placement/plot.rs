@@ -61,6 +61,12 @@ impl Chart<'_> {
                 let mut legs: Vec<Nodes> =
                     self.lately(layout, repository).await.into_iter().collect();
                 legs.extend(reads().into_iter().map(|leg| leg.without(behind)));
+                // What they lack may be something else.
+                let image = asks.image.as_ref();
+                let lack = image.map_or(behind, |image| {
+                    self.placement.journal.lacks(repository, &image.reference)
+                });
+                legs.push(behind.without(lack));
                 (legs, true)
             }
         };
