@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::support::apart::Apart;
+use super::support::client::until;
 use super::support::door::{Door, Plan, eventually};
 use super::support::harbor::{ACCOUNTS, DOCKER, Dialect, Dialer, HarborNode, RegistryClient, push};
 
@@ -102,6 +103,14 @@ async fn left_behind(node: &HarborNode) -> Vec<String> {
         );
     }
     names
+}
+
+/// Waits until nothing that the journal made is left at a node: it is cleared away after the last entry is over.
+async fn swept(node: &HarborNode) {
+    until("it is cleared away", SOON, async || {
+        left_behind(node).await.is_empty()
+    })
+    .await;
 }
 
 /// How often a node was asked to run a policy.

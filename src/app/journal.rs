@@ -53,6 +53,7 @@ impl Process {
             sessions: sessions.clone(),
             config: config.journal.clone(),
             account: config.cluster.account.clone(),
+            standing: self.world.plan.account.clone(),
             public: public.map(|public| (public.authority.clone(), public.https)),
             settled_after: config.affinity.push.ttl,
             metrics: self.metrics.journal(),

@@ -28,13 +28,13 @@ use super::journal::Journal;
 use super::journal::entry::Entry;
 use super::layout::Layout;
 use crate::config;
-use crate::harbor::auth;
 use crate::harbor::class::Class;
 use crate::harbor::dialect::Dialect;
 use crate::session::Sessions;
 use crate::telemetry::metrics::JournalMetrics;
 use crate::upstream::backend::Backend;
 use crate::upstream::cluster::Cluster;
+use crate::upstream::probe;
 
 /// What it takes to reconcile.
 pub struct Means {
@@ -48,6 +48,8 @@ pub struct Means {
     pub config: config::Journal,
     /// The account for it.
     pub account: Option<config::Account>,
+    /// The same as probes know it: whether nodes take it.
+    pub standing: Option<Arc<probe::Account>>,
     /// `host[:port]` that clients use, and whether by https.
     pub public: Option<(HeaderValue, bool)>,
     /// How long the nodes' own replication may take, where nobody can look.
@@ -67,7 +69,9 @@ impl Means {
 
     /// Whether Seawall may do it itself.
     fn account(&self) -> Option<&config::Account> {
-        self.account.as_ref().filter(|_| self.config.reconcile)
+        let refused = |known: &Arc<probe::Account>| known.credentials().is_none();
+        let usable = self.config.reconcile && !self.standing.as_ref().is_some_and(refused);
+        self.account.as_ref().filter(|_| usable)
     }
 
     /// The nodes of a storage that are well, by their place.
@@ -84,10 +88,16 @@ impl Means {
 
     /// A node of a storage to speak to.
     fn speaker(&self, store: usize) -> Option<Speaker> {
-        let account = self.account()?;
-        let credentials = auth::basic(&account.user, account.password.expose());
-        self.well(store)
-            .find_map(|node| Speaker::new(node.clone(), credentials.clone(), self.public.clone()))
+        let _usable = self.account()?;
+        let standing = self.standing.as_ref()?;
+        self.well(store).find_map(|node| {
+            // Only in Harbor 2 do probes find out whether it is good; a wrong password is tried by them alone there.
+            let credentials = match node.standing.dialect()? {
+                Dialect::Harbor2 => standing.proven()?,
+                _ => standing.credentials()?,
+            };
+            Speaker::new(node.clone(), credentials.clone(), self.public.clone())
+        })
     }
 
     /// The place of a storage.

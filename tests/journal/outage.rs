@@ -60,7 +60,7 @@ impl Outage {
         assert_eq!(writer.has("library/old", "1"), None);
         assert!(run_by_hand(writer) > 0);
         for node in [peer, writer] {
-            assert_eq!(left_behind(node).await, Vec::<String>::new());
+            swept(node).await;
         }
     }
 }
