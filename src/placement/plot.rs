@@ -57,16 +57,15 @@ impl Chart<'_> {
                 (legs, true)
             }
             Demand::Name(repository) => {
-                let behind = self.placement.journal.behind(repository);
+                let journal = &self.placement.journal;
+                // Tags that a peer did not miss are as good there as ever.
+                let lack = match &asks.image {
+                    Some(image) => journal.lacks(repository, &image.reference),
+                    None => journal.behind(repository),
+                };
                 let mut legs: Vec<Nodes> =
                     self.lately(layout, repository).await.into_iter().collect();
-                legs.extend(reads().into_iter().map(|leg| leg.without(behind)));
-                // What they lack may be something else.
-                let image = asks.image.as_ref();
-                let lack = image.map_or(behind, |image| {
-                    self.placement.journal.lacks(repository, &image.reference)
-                });
-                legs.push(behind.without(lack));
+                legs.extend(reads().into_iter().map(|leg| leg.without(lack)));
                 (legs, true)
             }
         };

@@ -154,8 +154,9 @@ impl Table {
             ));
         }
         let mut lines = Vec::new();
-        if deed == Deed::Delete {
-            lines.extend(self.overtake(&repository, &reference, at));
+        match &deed {
+            Deed::Delete => lines.extend(self.overtake(&repository, &reference, at)),
+            Deed::Push(digest) => lines.extend(self.revive(&repository, digest, at)),
         }
         let mut entry = Entry {
             id,
@@ -178,6 +179,17 @@ impl Table {
         lines.push(Line::Kept(Box::new(entry.clone())));
         self.put(entry);
         Ok(lines)
+    }
+
+    /// What a push does to an earlier delete of the very digest: it is over, since nobody shall be rid of that any more.
+    fn revive(&mut self, repository: &str, digest: &str, at: u64) -> Option<Line> {
+        let id = entry::id(repository, digest);
+        let old = self.entries.get(&id)?;
+        if old.deed != Deed::Delete || old.at > at {
+            return None;
+        }
+        self.remove(&id);
+        Some(Line::Over(id))
     }
 
     /// What a delete does to earlier entries: with a repository goes all that is in it, with a digest every tag of it.

@@ -311,3 +311,18 @@ proptest! {
         let _ = serde_json::from_slice::<Line>(&text);
     }
 }
+
+#[tokio::test]
+async fn what_is_pushed_again_is_not_to_be_deleted_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    journal.keep(delete("p/app", "sha256:1", 1)).await.unwrap();
+    journal
+        .keep(push("p/app", "1", "sha256:1", 2))
+        .await
+        .unwrap();
+    assert!(journal.lacks("p/app", "sha256:1").is_empty());
+    assert!(!journal.lacks("p/app", "1").is_empty());
+    drop(journal);
+    assert_eq!(all(&open(directory.path())).len(), 1);
+}
