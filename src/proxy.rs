@@ -8,36 +8,40 @@ pub mod body;
 pub mod error;
 pub mod finish;
 mod further;
+mod promise;
+mod proof;
 pub mod replay;
 pub mod request;
 pub mod response;
+pub mod resume;
+mod trial;
 pub mod upgrade;
 
 use std::time::Instant;
 
 use http::Response;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use crate::harbor::class::{Class, Repeat};
-use crate::harbor::health;
 use crate::placement::affinity::{self, Bond, Lesson, Tie};
 use crate::placement::course::Course;
 use crate::placement::demand::Asks;
 use crate::placement::plot::Chart;
 use crate::placement::written::{self, News};
+use crate::state::State;
 use crate::state::snapshot::Snapshot;
-use crate::upstream::connection::Connection;
 use crate::upstream::lease::{Failing, Lease};
-use crate::upstream::nodes::Nodes;
 use crate::upstream::outgoing::Outgoing;
 
-use attempt::{Missed, attempt};
+use attempt::Missed;
 use body::{FromNode, Reply};
 use error::Fault;
 use finish::Record;
+use proof::Proof;
 use request::Errand;
 use response::Dress;
+use resume::{Asked, Onward};
+use trial::{Answer, Trial};
 
 /// An answer for the client; where the node left HTTP, with the two ends of the tunnel.
 pub struct Carried {
@@ -47,18 +51,12 @@ pub struct Carried {
     pub tunnel: Option<(OnUpgrade, OnUpgrade, Lease)>,
 }
 
-/// An answer whose head is known.
-struct Answer {
-    response: Response<Incoming>,
-    connection: Connection,
-    lease: Lease,
-}
-
 /// Carries a request to a node that can serve it, and the beginning of its answer back.
 ///
 /// # Errors
 /// [`Fault`] when no node answered.
 pub async fn carry(
+    state: &State,
     snapshot: &Snapshot,
     errand: Errand,
     record: &mut Record,
@@ -68,7 +66,7 @@ pub async fn carry(
         key,
         by_key,
         tie,
-        asks,
+        mut asks,
         to_core,
         mut shipment,
         dress,
@@ -87,10 +85,11 @@ pub async fn carry(
         cluster: &snapshot.cluster,
         class,
     };
-    let mut course = match &asks {
+    let course = match &asks {
         None => Course::ANYWHERE,
         Some(asks) => Box::pin(chart.plot(asks, bond.want.tied)).await,
     };
+    let mut trial = Trial::new(class, to_core, bond.want, course);
     if class.repeat() == Repeat::Buffered {
         shipment.body = Outgoing::full(
             replay::whole(std::mem::replace(&mut shipment.body, Outgoing::Empty)).await?,
@@ -98,7 +97,6 @@ pub async fn carry(
     }
     shipment.repeatable = repeatable(class, &shipment.body);
     shipment.careful = !shipment.repeatable;
-    let mut tried = Nodes::NONE;
     let mut second_best: Option<Answer> = None;
     let mut unknown: Option<Answer> = None;
     let mut refused: Option<Carried> = None;
@@ -107,38 +105,20 @@ pub async fn carry(
     let mut now = Instant::now();
     snapshot.budget.deposit(now);
     loop {
-        let lease = course.lease(&snapshot.cluster, class, bond.want, tried, now);
-        let Some(lease) = lease else {
+        let first_byte = snapshot.patience.first_byte(class.lane());
+        let tried = trial.next(snapshot, &mut shipment, first_byte, &mut now, record);
+        let Some(tried) = tried.await else {
             let Some(asks) = asks.as_deref().filter(|_| unsent) else {
                 break;
             };
-            match Box::pin(chart.elsewhere(asks, tried)).await {
-                Some(other) => course = other,
+            match Box::pin(chart.elsewhere(asks, trial.tried)).await {
+                Some(other) => trial.course = other,
                 None => break,
             }
             continue;
         };
-        tried.add(lease.index());
-        record.attempts += 1;
-        record.node = Some(lease.backend().clone());
-        shipment.prefix = request::prefix(class, lease.backend());
-        let endpoint = lease.backend().endpoint(to_core);
-        let began = now;
-        let patience = &snapshot.patience;
-        let first_byte = patience.first_byte(class.lane());
-        let attempted = attempt(endpoint, &mut shipment, patience, first_byte, now).await;
-        now = Instant::now();
-        match attempted {
-            Ok((response, connection)) => {
-                // With a body the wait is mostly the client's.
-                if shipment.progress.is_none() {
-                    lease.began(now.saturating_duration_since(began), now);
-                }
-                let mut answer = Answer {
-                    response,
-                    connection,
-                    lease,
-                };
+        match tried {
+            Ok(mut answer) => {
                 if upgrade::agreed(&answer.response) && upgrade.is_none() {
                     // Nobody asked to leave HTTP: what follows is no answer to this request.
                     record.metrics().attempt(Failing::Broke.slug());
@@ -149,7 +129,7 @@ pub async fn carry(
                 unsent = false;
                 if let Some(asks) = asks
                     .as_deref()
-                    .filter(|_| course.climbs() && shipment.repeatable)
+                    .filter(|_| trial.course.climbs() && shipment.repeatable)
                 {
                     let sharing = snapshot.placement.sharing(answer.lease.index());
                     let weighed = further::weigh(&snapshot.sessions, asks, answer, &mut unknown);
@@ -157,8 +137,8 @@ pub async fn carry(
                         Some(theirs) => answer = theirs,
                         None => {
                             record.metrics().attempt("not_there");
-                            tried = tried.with(sharing);
-                            if course.goes_on() {
+                            trial.tried = trial.tried.with(sharing);
+                            if trial.course.goes_on() {
                                 continue;
                             }
                             break;
@@ -174,16 +154,16 @@ pub async fn carry(
                     if only_reads {
                         node.standing.said_it_only_reads();
                         if shipment.repeatable
-                            && let Some(other) = Box::pin(chart.elsewhere(asks, tried)).await
+                            && let Some(other) = Box::pin(chart.elsewhere(asks, trial.tried)).await
                         {
-                            course = other;
+                            trial.course = other;
                             refused = Some(carried);
                             continue;
                         }
                     }
                     return Ok(carried);
                 }
-                if !fails(class, &answer) {
+                if !answer.fails(class) {
                     record.metrics().attempt("answered");
                     answer.lease.went_well();
                     let news = asks
@@ -205,7 +185,15 @@ pub async fn carry(
                         };
                         Box::pin(affinity::learn(&snapshot.sessions, &bond, lesson)).await;
                     }
-                    return Ok(deliver(answer, &dress, to_core, snapshot, &mut upgrade));
+                    let carried = deliver(answer, &dress, to_core, snapshot, &mut upgrade);
+                    let asked = Asked {
+                        state,
+                        trial: &trial,
+                        asks: &mut asks,
+                        shipment: &mut shipment,
+                    };
+                    keep(asked, snapshot, record, &carried.response);
+                    return Ok(carried);
                 }
                 record.metrics().attempt("failing_answer");
                 answer.lease.failed(Failing::Answer);
@@ -224,8 +212,6 @@ pub async fn carry(
                 let Some(failing) = failing else {
                     return Err(fault);
                 };
-                record.metrics().attempt(failing.slug());
-                lease.failed(failing);
                 unsent &= failing == Failing::Connect;
                 // A refused connection cost nobody anything: every node may be asked.
                 if !again || (failing != Failing::Connect && !may_repeat(snapshot, record)) {
@@ -278,10 +264,14 @@ fn may_repeat(snapshot: &Snapshot, record: &Record) -> bool {
     granted
 }
 
-/// Whether an answer stands for a broken part of the node rather than for Harbor's own word.
-fn fails(class: Class, answer: &Answer) -> bool {
-    let response = &answer.response;
-    health::counts_as_failure(response.status().as_u16(), class, response.headers()).is_some()
+/// Keeps what the answer's body will need beyond its own bytes.
+fn keep(asked: Asked<'_>, snapshot: &Snapshot, record: &mut Record, answer: &Response<Reply>) {
+    if snapshot.resume.verify {
+        record.proof = Proof::of(asked.trial.class, &asked.shipment.method, record, answer);
+    }
+    if snapshot.resume.enabled {
+        record.onward = Onward::of(asked, record, answer);
+    }
 }
 
 fn deliver(

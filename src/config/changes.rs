@@ -4,7 +4,7 @@ mod sticky;
 
 use super::{
     Account, Admin, Certificate, Cluster, Config, Endpoints, Health, Limits, Listen, Log, Node,
-    Outlier, Part, Retry, Role, Secret, Timeouts, Vip, VipInstance, duration, size,
+    Outlier, Part, Resume, Retry, Role, Secret, Timeouts, Vip, VipInstance, duration, size,
 };
 
 /// One line for each difference, such as `cluster.node harbor-2: weight 10 → 5`.
@@ -98,6 +98,7 @@ fn flatten(config: &Config) -> Vec<Subject> {
         log,
         timeouts,
         retry,
+        resume,
         outlier,
         limits,
         vip,
@@ -110,6 +111,7 @@ fn flatten(config: &Config) -> Vec<Subject> {
     all.extend(of_health(health, outlier));
     all.extend([of_admin(admin), of_log(log), of_timeouts(timeouts)]);
     all.extend(of_limits(limits, retry));
+    all.push(of_resume(resume));
     all.extend(vip.iter().flat_map(of_vip));
     all
 }
@@ -315,6 +317,18 @@ fn of_limits(limits: &Limits, retry: &Retry) -> [Subject; 2] {
         .shown("budget", budget)
         .shown("budget_min", budget_min);
     [limits, retry]
+}
+
+fn of_resume(resume: &Resume) -> Subject {
+    let Resume {
+        enabled,
+        attempts,
+        verify,
+    } = resume;
+    Subject::new("resume")
+        .shown("enabled", enabled)
+        .shown("attempts", attempts)
+        .shown("verify", verify)
 }
 
 fn of_vip(vip: &Vip) -> Vec<Subject> {

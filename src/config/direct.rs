@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{
     Admin, Affinity, At, Cluster, Config, Health, Limits, Listen, Log, Node, Outlier, Problem,
-    Retry, STATE_DIR, Sessions, Timeouts, Url, Wrong,
+    Resume, Retry, STATE_DIR, Sessions, Timeouts, Url, Wrong,
 };
 
 /// What stands for the file in problems.
@@ -77,6 +77,7 @@ impl Config {
             log: Log::default(),
             timeouts: Timeouts::default(),
             retry: Retry::default(),
+            resume: Resume::default(),
             outlier: Outlier::default(),
             limits: Limits::default(),
             vip: None,

@@ -45,6 +45,7 @@ struct Counts {
     sessions: Arc<SessionMetrics>,
     vip: Mutex<BTreeMap<String, Arc<VipMetrics>>>,
     attempts: Tally,
+    resumes: Tally,
     reloads: Tally,
     handshakes: Tally,
     budget_exhausted: AtomicU64,
@@ -73,6 +74,7 @@ impl Metrics {
             sessions: Arc::default(),
             vip: Mutex::default(),
             attempts: Tally::default(),
+            resumes: Tally::default(),
             reloads: Tally::default(),
             handshakes: Tally::default(),
             budget_exhausted: AtomicU64::new(0),
@@ -161,6 +163,11 @@ impl Metrics {
     /// Counts one attempt at a node in `attempts_total`.
     pub fn attempt(&self, outcome: &'static str) {
         self.counts.attempts.count(outcome);
+    }
+
+    /// Counts in `resumes_total` a download whose node failed it in the middle, by what became of it.
+    pub fn resume(&self, outcome: &'static str) {
+        self.counts.resumes.count(outcome);
     }
 
     /// Counts a reload of the configuration in `config_reloads_total`.
@@ -315,6 +322,7 @@ mod tests {
             "node_in_flight",
             "node_ejections",
             "attempts",
+            "resumes",
             "affinity",
             "session_entries",
             "session_store_up",
