@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod body;
+mod ending;
 pub mod error;
 pub mod finish;
 mod further;
@@ -19,7 +20,7 @@ pub mod upgrade;
 
 use std::time::Instant;
 
-use http::Response;
+use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use crate::harbor::class::{Class, Repeat};
@@ -35,6 +36,7 @@ use crate::upstream::outgoing::Outgoing;
 
 use attempt::Missed;
 use body::{FromNode, Reply};
+use ending::Lost;
 use error::Fault;
 use finish::Record;
 use proof::Proof;
@@ -97,6 +99,8 @@ pub async fn carry(
     }
     shipment.repeatable = repeatable(class, &shipment.body);
     shipment.careful = !shipment.repeatable;
+    // The only request that cannot be sent again, but asked about.
+    let said = (class == Class::UploadFinish).then(|| Box::new(shipment.headers.clone()));
     let mut second_best: Option<Answer> = None;
     let mut unknown: Option<Answer> = None;
     let mut refused: Option<Carried> = None;
@@ -125,6 +129,26 @@ pub async fn carry(
                     answer.lease.failed(Failing::Broke);
                     last = Fault::NodeBroke;
                     break;
+                }
+                // Refused because the first time it was taken, perhaps.
+                let late = class == Class::ManifestWrite
+                    && !unsent
+                    && answer.response.status() == StatusCode::PRECONDITION_FAILED;
+                let mut taken = false;
+                if late && let Outgoing::Full(Some(sent)) = &shipment.body {
+                    let lost = Lost {
+                        snapshot,
+                        record,
+                        dress: &dress,
+                        to_core,
+                        headers: shipment.headers.clone(),
+                        at: trial.at,
+                    };
+                    if let Some(head) = Box::pin(lost.manifest(sent)).await {
+                        *answer.response.status_mut() = StatusCode::CREATED;
+                        *answer.response.headers_mut() = head;
+                        taken = true;
+                    }
                 }
                 unsent = false;
                 if let Some(asks) = asks
@@ -185,7 +209,11 @@ pub async fn carry(
                         };
                         Box::pin(affinity::learn(&snapshot.sessions, &bond, lesson)).await;
                     }
-                    let carried = deliver(answer, &dress, to_core, snapshot, &mut upgrade);
+                    let mut carried = deliver(answer, &dress, to_core, snapshot, &mut upgrade);
+                    if taken {
+                        // The words of the refusal.
+                        *carried.response.body_mut() = Reply::local(Default::default());
+                    }
                     let asked = Asked {
                         state,
                         trial: &trial,
@@ -219,6 +247,30 @@ pub async fn carry(
                 }
             }
         }
+    }
+    let lost = matches!(last, Fault::NodeBroke | Fault::NodeSilent);
+    if let Some(headers) = said.filter(|_| lost || second_best.is_some()) {
+        let failed = record.node.clone();
+        let lost = Lost {
+            snapshot,
+            record,
+            dress: &dress,
+            to_core,
+            headers: *headers,
+            at: trial.at,
+        };
+        if let Some(response) = Box::pin(lost.blob()).await {
+            affinity::lose(&snapshot.sessions, &bond);
+            return Ok(Carried {
+                response,
+                tunnel: None,
+            });
+        }
+        record.node = failed;
+    }
+    if lost && class.is_upload() {
+        affinity::lose(&snapshot.sessions, &bond);
+        last = Fault::UploadCut;
     }
     if let Some(refused) = refused {
         return Ok(refused);
