@@ -37,7 +37,7 @@ struct Blob {
 
 impl Blob {
     fn new(size: usize) -> Arc<Self> {
-        let bytes: Vec<u8> = (0..size).map(|at| (at ^ (at >> 8) * 7) as u8).collect();
+        let bytes: Vec<u8> = (0..size).map(|at| (at ^ ((at >> 8) * 7)) as u8).collect();
         let digest = format!("sha256:{}", sha256(&bytes));
         Arc::new(Blob { bytes, digest })
     }

@@ -16,6 +16,9 @@ use Moment::{BeforeAnswer, Connect, Head, MidAnswer, MidBody};
 
 const UUID: &str = "5d3cbbd1-61a6-4a4b-8e1c-5f7a0b6f3a11";
 
+/// Method, target and body of a request, and what its client sees.
+type Row<'a> = (&'a str, &'a str, &'a str, &'a [(Moment, u16)]);
+
 /// What the registry of a well node says to anything.
 fn well(blob: &Blob, heard: &Heard) -> String {
     let digest = &blob.digest;
@@ -90,7 +93,7 @@ async fn what_a_client_sees_at_each_moment_of_death() {
     let end = format!("{upload}&digest={digest}");
     let (path, tag) = (blob.path(), "/v2/library/app/manifests/1");
     // Nothing but what is put together at the node itself shows, and that as 503.
-    let table: [(&str, &str, &str, &[(Moment, u16)]); 7] = [
+    let table: [Row<'_>; 7] = [
         (
             "POST",
             "/v2/library/app/blobs/uploads/",

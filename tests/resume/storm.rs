@@ -17,6 +17,8 @@ use crate::support::harbor::{Component, Dialect, HarborNode, Mode};
 use crate::support::netns::Lab;
 
 const MIB: usize = 1 << 20;
+/// A client that waits longer is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What happens to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +97,8 @@ impl Puller {
         let mut last = Instant::now();
         let mut waits = true;
         while got < bytes.len() {
-            let count = stream.read(&mut buffer).await.map_err(|_| got)?;
+            let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer));
+            let count = read.await.map_err(|_| got)?.map_err(|_| got)?;
             if count == 0 {
                 return Err(got);
             }
