@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+mod clients;
 mod goes_on;
 mod moments;
 mod nodes;
