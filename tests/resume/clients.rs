@@ -1,8 +1,7 @@
-//! What people see of a node's death with the clients they have.
+//! What people see of a node's death with podman and skopeo; docker is in `nodes_come_and_go.rs`.
 
 use super::*;
 use crate::support::clients::Told;
-use crate::support::clients::docker::Docker;
 use crate::support::clients::image::Image;
 use crate::support::clients::podman::Podman;
 use crate::support::clients::skopeo::Skopeo;
@@ -67,18 +66,6 @@ fn dies_while(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn docker_pulls_through_a_death() {
-    let cluster = cluster().await;
-    let docker = Docker::start(&cluster.door);
-    docker.login(ADMIN.0, ADMIN.1).done();
-    let id = docker.make("private/app:1", SIZE);
-    docker.push("private/app:1").done();
-    docker.forget("private/app:1");
-    dies_while(&cluster, pulls, || docker.pull("private/app:1")).done();
-    assert_eq!(docker.id("private/app:1"), id);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn podman_and_skopeo_pull_through_a_death() {
     for by_podman in [true, false] {
         let cluster = cluster().await;
@@ -98,18 +85,6 @@ async fn podman_and_skopeo_pull_through_a_death() {
             assert!(Image::at(&back).is_sound());
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn docker_pushes_again_by_itself_what_died_in_the_middle() {
-    let cluster = cluster().await;
-    let docker = Docker::start(&cluster.door);
-    docker.login(ADMIN.0, ADMIN.1).done();
-    let id = docker.make("private/app:1", SIZE);
-    dies_while(&cluster, pushes, || docker.push("private/app:1")).done();
-    docker.forget("private/app:1");
-    docker.pull("private/app:1").done();
-    assert_eq!(docker.id("private/app:1"), id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
