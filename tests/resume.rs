@@ -111,7 +111,7 @@ fn nodes<const N: usize>(
 /// A door before them, with further tables.
 fn door(origins: &[Origin], more: &str) -> Door {
     let mut plan = Plan::fronting(origins.iter().map(Origin::url));
-    plan.more += "[timeouts]\nstall = \"500ms\"\n";
+    plan.more += "[timeouts]\nstall = \"1s\"\n";
     plan.more += more;
     let door = Door::start(&plan);
     door.settled();

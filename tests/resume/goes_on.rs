@@ -231,7 +231,7 @@ async fn a_client_that_reads_slowly_condemns_no_node() {
     raw.say(request(&door, &blob.path(), "Connection: close\r\n"))
         .await;
     assert_eq!(raw.head().await.status, 200);
-    // Four times as long as a node may be silent; nothing shows that it is over but the clock.
+    // Twice as long as a node may be silent; nothing shows that it is over but the clock.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let rest = raw.rest().await;
     assert!(rest == blob.bytes, "{} bytes", rest.len());

@@ -211,11 +211,12 @@ async fn nobody_notices(pulls: usize, size: usize, fate: Fate, stall: Duration) 
     assert!(resumed > 0);
 }
 
-const SHORT: Duration = Duration::from_secs(1);
+/// Long enough for the node that is left on a machine with much else to do.
+const SHORT: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_pull_fails_when_a_node_is_killed() {
-    nobody_notices(20, 32 * MIB, Fate::Killed, SHORT).await;
+    nobody_notices(20, 32 * MIB, Fate::Killed, DEFAULT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
