@@ -23,6 +23,7 @@ mod log;
 mod node;
 mod notes;
 mod problem;
+mod resume;
 mod scope;
 mod secret;
 mod sessions;
@@ -46,6 +47,7 @@ pub use listen::{Certificate, Listen};
 pub use log::{Level, Log, LogFormat};
 pub use node::{Endpoints, Node};
 pub use problem::{At, Problem, Wrong};
+pub use resume::Resume;
 pub use secret::Secret;
 pub use sessions::Sessions;
 pub use store::{Shape, Store};
@@ -96,6 +98,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Repeats.
     pub retry: Retry,
+    /// Downloads that go on at another node.
+    pub resume: Resume,
     /// Nodes that fail requests.
     pub outlier: Outlier,
     /// How much of everything.
@@ -200,6 +204,7 @@ fn read_top(mut scope: Scope<'_>, file: &Path) -> Config {
         log: Log::read(scope.table("log")),
         timeouts: Timeouts::read(scope.table("timeouts")),
         retry: Retry::read(scope.table("retry")),
+        resume: Resume::read(scope.table("resume")),
         outlier: Outlier::read(scope.table("outlier")),
         limits: Limits::read(scope.table("limits")),
         vip: Vip::read(scope.table("vip")),

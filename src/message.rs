@@ -6,4 +6,5 @@ pub mod hop;
 pub mod id;
 pub mod location;
 pub mod names;
+pub mod range;
 pub mod survey;

@@ -5,39 +5,45 @@
 
 pub mod attempt;
 pub mod body;
+mod ending;
 pub mod error;
 pub mod finish;
 mod further;
+mod promise;
+mod proof;
 pub mod replay;
 pub mod request;
 pub mod response;
+pub mod resume;
+mod trial;
 pub mod upgrade;
 
 use std::time::Instant;
 
-use http::Response;
-use hyper::body::Incoming;
+use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use crate::harbor::class::{Class, Repeat};
-use crate::harbor::health;
 use crate::placement::affinity::{self, Bond, Lesson, Tie};
 use crate::placement::course::Course;
 use crate::placement::demand::Asks;
 use crate::placement::plot::Chart;
 use crate::placement::written::{self, News};
+use crate::state::State;
 use crate::state::snapshot::Snapshot;
-use crate::upstream::connection::Connection;
 use crate::upstream::lease::{Failing, Lease};
-use crate::upstream::nodes::Nodes;
 use crate::upstream::outgoing::Outgoing;
 
-use attempt::{Missed, attempt};
+use attempt::Missed;
 use body::{FromNode, Reply};
+use ending::Lost;
 use error::Fault;
 use finish::Record;
+use proof::Proof;
 use request::Errand;
 use response::Dress;
+use resume::{Asked, Onward};
+use trial::{Answer, Trial};
 
 /// An answer for the client; where the node left HTTP, with the two ends of the tunnel.
 pub struct Carried {
@@ -47,18 +53,12 @@ pub struct Carried {
     pub tunnel: Option<(OnUpgrade, OnUpgrade, Lease)>,
 }
 
-/// An answer whose head is known.
-struct Answer {
-    response: Response<Incoming>,
-    connection: Connection,
-    lease: Lease,
-}
-
 /// Carries a request to a node that can serve it, and the beginning of its answer back.
 ///
 /// # Errors
 /// [`Fault`] when no node answered.
 pub async fn carry(
+    state: &State,
     snapshot: &Snapshot,
     errand: Errand,
     record: &mut Record,
@@ -68,7 +68,7 @@ pub async fn carry(
         key,
         by_key,
         tie,
-        asks,
+        mut asks,
         to_core,
         mut shipment,
         dress,
@@ -87,10 +87,11 @@ pub async fn carry(
         cluster: &snapshot.cluster,
         class,
     };
-    let mut course = match &asks {
+    let course = match &asks {
         None => Course::ANYWHERE,
         Some(asks) => Box::pin(chart.plot(asks, bond.want.tied)).await,
     };
+    let mut trial = Trial::new(class, to_core, bond.want, course);
     if class.repeat() == Repeat::Buffered {
         shipment.body = Outgoing::full(
             replay::whole(std::mem::replace(&mut shipment.body, Outgoing::Empty)).await?,
@@ -98,7 +99,8 @@ pub async fn carry(
     }
     shipment.repeatable = repeatable(class, &shipment.body);
     shipment.careful = !shipment.repeatable;
-    let mut tried = Nodes::NONE;
+    // The only request that cannot be sent again, but asked about.
+    let said = (class == Class::UploadFinish).then(|| Box::new(shipment.headers.clone()));
     let mut second_best: Option<Answer> = None;
     let mut unknown: Option<Answer> = None;
     let mut refused: Option<Carried> = None;
@@ -107,38 +109,20 @@ pub async fn carry(
     let mut now = Instant::now();
     snapshot.budget.deposit(now);
     loop {
-        let lease = course.lease(&snapshot.cluster, class, bond.want, tried, now);
-        let Some(lease) = lease else {
+        let first_byte = snapshot.patience.first_byte(class.lane());
+        let tried = trial.next(snapshot, &mut shipment, first_byte, &mut now, record);
+        let Some(tried) = tried.await else {
             let Some(asks) = asks.as_deref().filter(|_| unsent) else {
                 break;
             };
-            match Box::pin(chart.elsewhere(asks, tried)).await {
-                Some(other) => course = other,
+            match Box::pin(chart.elsewhere(asks, trial.tried)).await {
+                Some(other) => trial.course = other,
                 None => break,
             }
             continue;
         };
-        tried.add(lease.index());
-        record.attempts += 1;
-        record.node = Some(lease.backend().clone());
-        shipment.prefix = request::prefix(class, lease.backend());
-        let endpoint = lease.backend().endpoint(to_core);
-        let began = now;
-        let patience = &snapshot.patience;
-        let first_byte = patience.first_byte(class.lane());
-        let attempted = attempt(endpoint, &mut shipment, patience, first_byte, now).await;
-        now = Instant::now();
-        match attempted {
-            Ok((response, connection)) => {
-                // With a body the wait is mostly the client's.
-                if shipment.progress.is_none() {
-                    lease.began(now.saturating_duration_since(began), now);
-                }
-                let mut answer = Answer {
-                    response,
-                    connection,
-                    lease,
-                };
+        match tried {
+            Ok(mut answer) => {
                 if upgrade::agreed(&answer.response) && upgrade.is_none() {
                     // Nobody asked to leave HTTP: what follows is no answer to this request.
                     record.metrics().attempt(Failing::Broke.slug());
@@ -146,8 +130,28 @@ pub async fn carry(
                     last = Fault::NodeBroke;
                     break;
                 }
+                // Refused because the first time it was taken, perhaps.
+                let late = class == Class::ManifestWrite
+                    && !unsent
+                    && answer.response.status() == StatusCode::PRECONDITION_FAILED;
+                let mut taken = false;
+                if late && let Outgoing::Full(Some(sent)) = &shipment.body {
+                    let lost = Lost {
+                        snapshot,
+                        record,
+                        dress: &dress,
+                        to_core,
+                        headers: shipment.headers.clone(),
+                        at: trial.at,
+                    };
+                    if let Some(head) = Box::pin(lost.manifest(sent)).await {
+                        *answer.response.status_mut() = StatusCode::CREATED;
+                        *answer.response.headers_mut() = head;
+                        taken = true;
+                    }
+                }
                 unsent = false;
-                let climbs = shipment.repeatable && course.climbs(answer.lease.index());
+                let climbs = shipment.repeatable && trial.course.climbs(answer.lease.index());
                 if let Some(asks) = asks.as_deref().filter(|_| climbs) {
                     let sharing = snapshot.placement.sharing(answer.lease.index());
                     let weighed = further::weigh(&snapshot.sessions, asks, answer, &mut unknown);
@@ -155,8 +159,8 @@ pub async fn carry(
                         Some(theirs) => answer = theirs,
                         None => {
                             record.metrics().attempt("not_there");
-                            tried = tried.with(sharing);
-                            if course.goes_on() {
+                            trial.tried = trial.tried.with(sharing);
+                            if trial.course.goes_on() {
                                 continue;
                             }
                             break;
@@ -172,16 +176,16 @@ pub async fn carry(
                     if only_reads {
                         node.standing.said_it_only_reads();
                         if shipment.repeatable
-                            && let Some(other) = Box::pin(chart.elsewhere(asks, tried)).await
+                            && let Some(other) = Box::pin(chart.elsewhere(asks, trial.tried)).await
                         {
-                            course = other;
+                            trial.course = other;
                             refused = Some(carried);
                             continue;
                         }
                     }
                     return Ok(carried);
                 }
-                if !fails(class, &answer) {
+                if !answer.fails(class) {
                     record.metrics().attempt("answered");
                     answer.lease.went_well();
                     let news = asks
@@ -203,7 +207,19 @@ pub async fn carry(
                         };
                         Box::pin(affinity::learn(&snapshot.sessions, &bond, lesson)).await;
                     }
-                    return Ok(deliver(answer, &dress, to_core, snapshot, &mut upgrade));
+                    let mut carried = deliver(answer, &dress, to_core, snapshot, &mut upgrade);
+                    if taken {
+                        // The words of the refusal.
+                        *carried.response.body_mut() = Reply::local(Default::default());
+                    }
+                    let asked = Asked {
+                        state,
+                        trial: &trial,
+                        asks: &mut asks,
+                        shipment: &mut shipment,
+                    };
+                    keep(asked, snapshot, record, &carried.response);
+                    return Ok(carried);
                 }
                 record.metrics().attempt("failing_answer");
                 answer.lease.failed(Failing::Answer);
@@ -222,8 +238,6 @@ pub async fn carry(
                 let Some(failing) = failing else {
                     return Err(fault);
                 };
-                record.metrics().attempt(failing.slug());
-                lease.failed(failing);
                 unsent &= failing == Failing::Connect;
                 // A refused connection cost nobody anything: every node may be asked.
                 if !again || (failing != Failing::Connect && !may_repeat(snapshot, record)) {
@@ -231,6 +245,30 @@ pub async fn carry(
                 }
             }
         }
+    }
+    let lost = matches!(last, Fault::NodeBroke | Fault::NodeSilent);
+    if let Some(headers) = said.filter(|_| lost || second_best.is_some()) {
+        let failed = record.node.clone();
+        let lost = Lost {
+            snapshot,
+            record,
+            dress: &dress,
+            to_core,
+            headers: *headers,
+            at: trial.at,
+        };
+        if let Some(response) = Box::pin(lost.blob()).await {
+            affinity::lose(&snapshot.sessions, &bond);
+            return Ok(Carried {
+                response,
+                tunnel: None,
+            });
+        }
+        record.node = failed;
+    }
+    if lost && class.is_upload() {
+        affinity::lose(&snapshot.sessions, &bond);
+        last = Fault::UploadCut;
     }
     if let Some(refused) = refused {
         return Ok(refused);
@@ -276,10 +314,14 @@ fn may_repeat(snapshot: &Snapshot, record: &Record) -> bool {
     granted
 }
 
-/// Whether an answer stands for a broken part of the node rather than for Harbor's own word.
-fn fails(class: Class, answer: &Answer) -> bool {
-    let response = &answer.response;
-    health::counts_as_failure(response.status().as_u16(), class, response.headers()).is_some()
+/// Keeps what the answer's body will need beyond its own bytes.
+fn keep(asked: Asked<'_>, snapshot: &Snapshot, record: &mut Record, answer: &Response<Reply>) {
+    if snapshot.resume.verify {
+        record.proof = Proof::of(asked.trial.class, &asked.shipment.method, record, answer);
+    }
+    if snapshot.resume.enabled {
+        record.onward = Onward::of(asked, record, answer);
+    }
 }
 
 fn deliver(

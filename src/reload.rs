@@ -350,6 +350,7 @@ fn snapshot(
             },
         },
         attempts: config.retry.attempts,
+        resume: config.resume,
         budget: match same_retry {
             Some(world) => world.snapshot.budget.clone(),
             None => Arc::new(RetryBudget::new(

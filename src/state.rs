@@ -8,13 +8,14 @@ use arc_swap::ArcSwap;
 
 use snapshot::Snapshot;
 
-/// The current [`Snapshot`]; cheap to read, replaced by reloads.
-pub struct State(ArcSwap<Snapshot>);
+/// The current [`Snapshot`]; cheap to read, replaced by reloads. Clones read the same.
+#[derive(Clone)]
+pub struct State(Arc<ArcSwap<Snapshot>>);
 
 impl State {
     /// Begins with `snapshot`.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        State(ArcSwap::new(snapshot))
+        State(Arc::new(ArcSwap::new(snapshot)))
     }
 
     /// The snapshot for a request that begins now; it keeps it to its end.

@@ -26,6 +26,7 @@ mod memory;
 mod nodes_come_and_go;
 mod real_clients;
 mod replay;
+mod resume;
 mod severed;
 mod slow_push;
 mod stand_in;

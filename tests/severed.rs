@@ -103,7 +103,7 @@ async fn a_push_fails_as_when_its_node_breaks_off() {
     let arrived = async || origin.heard().first().is_some_and(|h| h.body == b"half");
     until("half of it is there", LIMIT, arrived).await;
     assert_eq!(house.nodes[0].sever(), 1);
-    assert_eq!(raw.answer("PATCH").await.status, 502);
+    assert_eq!(raw.answer("PATCH").await.status, 503);
     let broken = async || origin.only().end == End::Broken;
     until("the node hears of it", LIMIT, broken).await;
 }

@@ -1,10 +1,11 @@
 //! What differs between two configurations, in words for operators.
 
+mod cluster;
 mod sticky;
 
 use super::{
-    Account, Admin, Certificate, Cluster, Config, Endpoints, Health, Journal, Limits, Listen, Log,
-    Node, Outlier, Part, Retry, Role, Secret, Timeouts, Vip, VipInstance, duration, size,
+    Admin, Certificate, Config, Health, Journal, Limits, Listen, Log, Outlier, Resume, Retry,
+    Secret, Timeouts, Vip, VipInstance, duration, size,
 };
 
 /// One line for each difference, such as `cluster.node harbor-2: weight 10 → 5`.
@@ -99,19 +100,21 @@ fn flatten(config: &Config) -> Vec<Subject> {
         log,
         timeouts,
         retry,
+        resume,
         outlier,
         limits,
         vip,
     } = config;
     let mut all = vec![Subject::new("top").shown("state_dir", state_dir.display())];
     all.extend(listen.iter().map(of_listen));
-    all.extend(of_cluster(cluster));
+    all.extend(cluster::of_cluster(cluster));
     all.extend(sticky::of_affinity(affinity));
     all.push(sticky::of_sessions(sessions));
     all.push(of_journal(journal));
     all.extend(of_health(health, outlier));
     all.extend([of_admin(admin), of_log(log), of_timeouts(timeouts)]);
     all.extend(of_limits(limits, retry));
+    all.push(of_resume(resume));
     all.extend(vip.iter().flat_map(of_vip));
     all
 }
@@ -157,70 +160,6 @@ fn of_certificates<'c>(certificates: impl IntoIterator<Item = &'c Certificate>) 
         .into_iter()
         .map(|Certificate { at: _, chain, key }| (chain, key));
     format!("{:?}", paths.collect::<Vec<_>>())
-}
-
-fn of_cluster(cluster: &Cluster) -> Vec<Subject> {
-    let Cluster {
-        public_url,
-        topology,
-        write_tier,
-        proxy_cache,
-        balance,
-        node,
-        account,
-    } = cluster;
-    let whole = Subject::new("cluster")
-        .optional("public_url", public_url.as_ref())
-        .shown("topology", topology.name())
-        .optional("write_tier", *write_tier)
-        .shown("proxy_cache", proxy_cache.join(", "))
-        .shown("balance", balance);
-    let mut all = vec![whole];
-    all.extend(node.iter().map(of_node));
-    all.extend(account.iter().map(|account| {
-        let Account {
-            at: _,
-            user,
-            password,
-            password_file,
-        } = account;
-        Subject::new("cluster.account")
-            .shown("user", user)
-            .hidden("password", password.expose())
-            .hidden("password_file", format!("{password_file:?}"))
-    }));
-    all
-}
-
-fn of_node(node: &Node) -> Subject {
-    let Node {
-        at: _,
-        name,
-        endpoints,
-        weight,
-        part,
-        ca,
-        client_certificate,
-    } = node;
-    let Part {
-        role,
-        tier,
-        storage,
-    } = part;
-    let (url, core, portal) = match endpoints {
-        Endpoints::Whole(url) => (Some(url), None, None),
-        Endpoints::Parts { core, portal } => (None, Some(core), portal.as_ref()),
-    };
-    Subject::new(format!("cluster.node {name}"))
-        .optional("url", url)
-        .optional("core", core)
-        .optional("portal", portal)
-        .shown("weight", weight)
-        .optional("role", role.map(Role::name))
-        .optional("tier", *tier)
-        .optional("storage", storage.as_ref())
-        .hidden("ca", format!("{ca:?}"))
-        .hidden("client_certificate", of_certificates(client_certificate))
 }
 
 fn of_health(health: &Health, outlier: &Outlier) -> [Subject; 2] {
@@ -333,6 +272,18 @@ fn of_limits(limits: &Limits, retry: &Retry) -> [Subject; 2] {
         .shown("budget", budget)
         .shown("budget_min", budget_min);
     [limits, retry]
+}
+
+fn of_resume(resume: &Resume) -> Subject {
+    let Resume {
+        enabled,
+        attempts,
+        verify,
+    } = resume;
+    Subject::new("resume")
+        .shown("enabled", enabled)
+        .shown("attempts", attempts)
+        .shown("verify", verify)
 }
 
 fn of_vip(vip: &Vip) -> Vec<Subject> {

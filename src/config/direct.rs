@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{
     Admin, Affinity, At, Cluster, Config, Health, Journal, Limits, Listen, Log, Node, Outlier,
-    Problem, Retry, STATE_DIR, Sessions, Timeouts, Url, Wrong,
+    Problem, Resume, Retry, STATE_DIR, Sessions, Timeouts, Url, Wrong,
 };
 
 /// What stands for the file in problems.
@@ -78,6 +78,7 @@ impl Config {
             log: Log::default(),
             timeouts: Timeouts::default(),
             retry: Retry::default(),
+            resume: Resume::default(),
             outlier: Outlier::default(),
             limits: Limits::default(),
             vip: None,

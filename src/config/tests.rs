@@ -123,7 +123,6 @@ fn what_is_not_served_is_refused_and_not_ignored() {
     for (text, key) in [
         ("[acme]", "acme"),
         ("[trace]", "trace"),
-        ("[resume]", "resume"),
         ("[limits]\nclient = {}", "limits.client"),
     ] {
         let found = problems(text);
@@ -320,7 +319,7 @@ proptest! {
 
     #[test]
     fn reading_odd_values_never_panics(
-        table in "(listen|cluster|cluster\\.node|sessions|affinity\\.ui|health|admin|timeouts|limits|retry|vip|vip\\.instance)",
+        table in "(listen|cluster|cluster\\.node|sessions|affinity\\.ui|health|admin|timeouts|limits|retry|resume|vip|vip\\.instance)",
         double: bool,
         key in "(address|certificate|store|prefix|door|ttl|entries|node|url|weight|rise|interval|min_rate|budget|hosts|addresses|peers|router_id|version|key|[a-z]{1,4})",
         value in "(-?[0-9]{1,40}|0x[0-9a-f]{1,40}|\"[^\"\\\\\n]{0,12}\"|\\[\"[a-z:/.0-9]{0,9}\", 1\\]|\\{ a = 1 \\}|inf|nan|-?[0-9]e[0-9]{1,4}|true|1979-05-27)",

@@ -17,7 +17,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("limits.user", "limits per user"),
     ("listen.client_auth", "client certificates"),
     ("listen.client_ca", "client certificates"),
-    ("resume", "downloads that go on at another node"),
     ("trace", "tracing"),
 ];
 

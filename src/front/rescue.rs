@@ -33,9 +33,9 @@ impl Refusal {
         match self {
             Refusal::Fault(Fault::ClientGone) => Ended::ClientGone,
             Refusal::Fault(Fault::ClientSlow) => Ended::ClientSlow,
-            Refusal::Fault(Fault::NodeBroke | Fault::NodeSilent | Fault::Unreachable) => {
-                Ended::NodeFailed
-            }
+            Refusal::Fault(
+                Fault::NodeBroke | Fault::NodeSilent | Fault::UploadCut | Fault::Unreachable,
+            ) => Ended::NodeFailed,
             _ => Ended::Refused,
         }
     }
@@ -56,6 +56,12 @@ impl Refusal {
                 StatusCode::GATEWAY_TIMEOUT,
                 "UNAVAILABLE",
                 "the Harbor node did not answer in time; try again",
+            ),
+            // Docker begins the layer anew; 4xx would end the push (RFC 9110 §15.6.4).
+            Refusal::Fault(Fault::UploadCut) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "UNAVAILABLE",
+                "the Harbor node broke off in the middle of the upload; upload the blob again",
             ),
             Refusal::Fault(Fault::ClientGone) => (
                 StatusCode::BAD_REQUEST,
@@ -90,7 +96,11 @@ impl Refusal {
     const fn retry_after(self) -> Option<HeaderValue> {
         match self {
             Refusal::Fault(
-                Fault::NoNode | Fault::Unreachable | Fault::NodeBroke | Fault::NodeSilent,
+                Fault::NoNode
+                | Fault::Unreachable
+                | Fault::NodeBroke
+                | Fault::NodeSilent
+                | Fault::UploadCut,
             ) => Some(HeaderValue::from_static("2")),
             _ => None,
         }
@@ -117,7 +127,11 @@ pub fn answer(refusal: Refusal, path: &str) -> Response<Reply> {
 /// A word in the log about a failure that operators should see.
 pub fn tell(refusal: Refusal, path: &str, client: IpAddr) {
     if let Refusal::Fault(
-        fault @ (Fault::NoNode | Fault::Unreachable | Fault::NodeBroke | Fault::NodeSilent),
+        fault @ (Fault::NoNode
+        | Fault::Unreachable
+        | Fault::NodeBroke
+        | Fault::NodeSilent
+        | Fault::UploadCut),
     ) = refusal
     {
         tracing::debug!(%fault, path, %client, "answered for the nodes");

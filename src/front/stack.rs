@@ -127,7 +127,7 @@ async fn handle(
     let (errand, client) = proxy::request::prepare(request, &target, &caller, &snapshot);
     record.client = client;
     record.progress = errand.shipment.progress.clone();
-    proxy::carry(&snapshot, errand, record)
+    proxy::carry(&session.door.state, &snapshot, errand, record)
         .await
         .map_err(Refusal::Fault)
 }

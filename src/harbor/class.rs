@@ -229,6 +229,18 @@ impl Class {
         }
     }
 
+    /// Whether it belongs to an upload.
+    pub const fn is_upload(self) -> bool {
+        matches!(
+            self,
+            Class::UploadStart
+                | Class::UploadChunk
+                | Class::UploadFinish
+                | Class::UploadStatus
+                | Class::UploadCancel
+        )
+    }
+
     /// Whether a request of this class may be sent again. An upload's requests never: the node keeps the bytes
     /// it got, and a second copy with the old state destroys the upload.
     pub const fn repeat(self) -> Repeat {

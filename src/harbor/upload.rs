@@ -2,6 +2,7 @@
 
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, StatusCode};
+use percent_encoding::percent_decode_str;
 
 const UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
@@ -30,6 +31,18 @@ pub fn opened(status: StatusCode, headers: &HeaderMap) -> Option<&str> {
         .or_else(|| located().filter(|uuid| is_uuid(uuid)))
 }
 
+/// Path and digest of the blob that `PUT …/blobs/uploads/UUID?…&digest=DIGEST` makes of an upload.
+pub fn blob(path_and_query: &str) -> Option<(String, String)> {
+    let (path, query) = path_and_query.split_once('?')?;
+    let (repository, _) = path.rsplit_once("/blobs/uploads/")?;
+    let mut pairs = query.split('&');
+    let digest = pairs.find_map(|pair| pair.strip_prefix("digest="))?;
+    let digest = percent_decode_str(digest).decode_utf8().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":+._-=".contains(&byte);
+    let sound = digest.contains(':') && digest.bytes().all(plain);
+    sound.then(|| (format!("{repository}/blobs/{digest}"), digest.into_owned()))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -47,6 +60,18 @@ mod tests {
         assert_eq!(opened(accepted, &answer(UUID, ID)), Some(ID));
         let location = format!("https://r.example.com/v2/a/b/blobs/uploads/{ID}?_state=x/y");
         assert_eq!(opened(accepted, &answer(LOCATION, &location)), Some(ID));
+    }
+
+    #[test]
+    fn the_end_of_an_upload_names_its_blob() {
+        let upload = "/v2/a/b/blobs/uploads/8c3c2d1e?_state=x%3D&digest=";
+        let made = Some(("/v2/a/b/blobs/sha256:0f".to_owned(), "sha256:0f".to_owned()));
+        assert_eq!(blob(&format!("{upload}sha256:0f")), made);
+        assert_eq!(blob(&format!("{upload}sha256%3A0f")), made);
+        for digest in ["", "0f", "sha256:..%2F..%2Fx", "sha256:0f%20x"] {
+            assert_eq!(blob(&format!("{upload}{digest}")), None, "{digest}");
+        }
+        assert_eq!(blob("/v2/a/b/blobs/uploads/8c3c2d1e"), None);
     }
 
     #[test]

@@ -134,6 +134,14 @@ pub async fn recall(sessions: &Sessions, tie: Tie, key: Option<u64>, apart: bool
     bond
 }
 
+/// The upload that a request goes on with is lost with its node: what comes next begins anew.
+pub fn lose(sessions: &Sessions, bond: &Bond) {
+    if let Tie::Upload(key) = &bond.tie {
+        sessions.forget(key);
+        sessions.metrics().affinity(key.kind.index(), "lost");
+    }
+}
+
 /// An answer, as far as it teaches anything.
 pub struct Lesson<'a> {
     /// Of the request.

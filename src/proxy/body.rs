@@ -1,10 +1,11 @@
 //! What the client reads: the node's bytes as they come, or a few of our own.
 //!
 //! The body carries the lease, the connection and the record. At its last byte the connection goes back to its pool;
-//! dropped before that, everything is dropped with it and the connection is closed, never pooled dirty.
+//! dropped before that, everything is dropped with it and the connection is closed, never pooled dirty. A node that fails
+//! in the middle is followed by another one, where one can serve the rest.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,11 +13,12 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::finish::{Ended, Record};
+use super::resume;
 use crate::upstream::connection::Connection;
 use crate::upstream::lease::{Failing, Lease};
 
 /// Why an answer was cut off. The client's connection or stream is reset, so that it never takes the part for the whole.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cut {
     /// The node's connection broke.
     #[error("the node broke off in the middle of its answer")]
@@ -24,6 +26,9 @@ pub enum Cut {
     /// The node fell silent.
     #[error("the node fell silent in the middle of its answer")]
     Silent,
+    /// What came is not what was asked for.
+    #[error("the node's answer is not what its digest says")]
+    Wrong,
 }
 
 /// An answer that streams from a node.
@@ -36,7 +41,8 @@ pub struct FromNode {
     forgiving: bool,
     stall: Duration,
     waiting: bool,
-    broken: bool,
+    /// Bytes that the client has already.
+    skip: u64,
 }
 
 impl FromNode {
@@ -57,7 +63,25 @@ impl FromNode {
             forgiving,
             stall,
             waiting: false,
-            broken: false,
+            skip: 0,
+        }
+    }
+
+    /// The same without its first `skip` bytes.
+    pub fn skipping(self, skip: u64) -> Self {
+        FromNode { skip, ..self }
+    }
+
+    /// What is left of a frame after what the client has already.
+    fn skip(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_data() {
+            Ok(mut bytes) => {
+                let known = usize::try_from(self.skip).unwrap_or(usize::MAX);
+                let known = bytes.split_to(known.min(bytes.len()));
+                self.skip -= known.len() as u64;
+                Frame::data(bytes)
+            }
+            Err(frame) => frame,
         }
     }
 
@@ -72,9 +96,6 @@ impl FromNode {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        if self.broken {
-            return Poll::Ready(Some(Err(Cut::Broke)));
-        }
         let Some(connection) = &mut self.connection else {
             return Poll::Ready(None);
         };
@@ -84,6 +105,10 @@ impl FromNode {
                 if self.incoming.is_end_stream() {
                     self.complete();
                 }
+                let frame = match self.skip {
+                    0 => frame,
+                    _ => self.skip(frame),
+                };
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
@@ -96,10 +121,7 @@ impl FromNode {
                     return Poll::Ready(None);
                 }
                 self.lease.failed(Failing::Broke);
-                // hyper throws away what it has not written yet when it hears of this: it shall write that first.
-                self.broken = true;
-                cx.waker().wake_by_ref();
-                Poll::Pending
+                Poll::Ready(Some(Err(Cut::Broke)))
             }
             // Only time that our own read was outstanding counts against the node: while the client is slow, nobody
             // polls, and what arrived meanwhile is found above before the clock is looked at.
@@ -118,8 +140,15 @@ impl FromNode {
     }
 }
 
+/// Looks for a node that goes on. It holds the record meanwhile.
+type Search = Pin<Box<dyn Future<Output = (Box<Record>, Option<FromNode>)> + Send>>;
+
 enum Source {
     Node(FromNode),
+    /// The node failed, and another one is looked for.
+    Between(Cut, Search),
+    /// The rest does not come.
+    Broken(Cut),
     Local(Option<Bytes>),
 }
 
@@ -127,6 +156,8 @@ enum Source {
 pub struct Reply {
     source: Source,
     record: Option<Box<Record>>,
+    /// Whether hyper had the time to write what came before a break.
+    told: bool,
 }
 
 impl Reply {
@@ -135,6 +166,7 @@ impl Reply {
         Reply {
             source: Source::Local(Some(bytes).filter(|bytes| !bytes.is_empty())),
             record: None,
+            told: false,
         }
     }
 
@@ -146,6 +178,7 @@ impl Reply {
         Reply {
             source: Source::Node(source),
             record: None,
+            told: false,
         }
     }
 
@@ -157,13 +190,67 @@ impl Reply {
 
     /// Once nothing is left to send, the request is done even if nobody polls again.
     fn settle(&mut self) {
-        if self.is_end_stream()
-            && let Some(record) = &mut self.record
+        if self.is_end_stream() {
+            self.done();
+        }
+    }
+
+    fn done(&mut self) {
+        if let Some(record) = &mut self.record
             && record.ended == Ended::ClientGone
         {
             record.ended = Ended::Done;
         }
     }
+
+    /// The node failed: another one goes on, if it can.
+    fn fails(&mut self, cut: Cut) {
+        self.source = match self.record.take_if(|record| record.onward.is_some()) {
+            Some(record) => Source::Between(cut, Box::pin(resume::go_on(record, cut))),
+            None => Source::Broken(cut),
+        };
+    }
+
+    /// Takes account of what the node gave, and says what the client gets.
+    fn pass(
+        &mut self,
+        next: Option<Result<Frame<Bytes>, Cut>>,
+    ) -> Option<Result<Frame<Bytes>, Cut>> {
+        let last = match &next {
+            Some(_) => self.is_end_stream(),
+            None => true,
+        };
+        if let Some(record) = &mut self.record {
+            let data = next
+                .as_ref()
+                .and_then(|next| next.as_ref().ok()?.data_ref());
+            if let Some(proof) = &mut record.proof {
+                proof.take(data.map_or(&[], |data| data));
+                if last && !proof.holds() {
+                    record.ended = Ended::NodeFailed;
+                    tell_wrong(record);
+                    return Some(Err(Cut::Wrong));
+                }
+            }
+            record.bytes_out += data.map_or(0, |data| data.len() as u64);
+        }
+        if last {
+            self.done();
+        }
+        next
+    }
+}
+
+#[cold]
+fn tell_wrong(record: &Record) {
+    let node = record.node.as_ref().map_or("", |node| &*node.name);
+    let path = record.target().map_or("/", |target| target.path());
+    tracing::error!(
+        node,
+        path,
+        resumed = record.resumed,
+        "what came is not what its digest says: the client was cut off before the last byte; look at the node's storage"
+    );
 }
 
 impl Body for Reply {
@@ -175,38 +262,42 @@ impl Body for Reply {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
-        let polled = match &mut this.source {
-            Source::Local(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Node(node) => node.poll(cx),
-        };
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(record), Some(data)) = (&mut this.record, frame.data_ref()) {
-                    record.bytes_out += data.len() as u64;
+        loop {
+            match &mut this.source {
+                Source::Local(bytes) => {
+                    let next = bytes.take().map(|bytes| Ok(Frame::data(bytes)));
+                    return Poll::Ready(this.pass(next));
                 }
-                this.settle();
-            }
-            Poll::Ready(Some(Err(_))) => {
-                if let Some(record) = &mut this.record {
-                    record.ended = Ended::NodeFailed;
+                Source::Node(node) => match ready!(node.poll(cx)) {
+                    Some(Err(cut)) => this.fails(cut),
+                    next => return Poll::Ready(this.pass(next)),
+                },
+                Source::Between(cut, search) => {
+                    let (record, found) = ready!(search.as_mut().poll(cx));
+                    this.source = found.map_or(Source::Broken(*cut), Source::Node);
+                    this.record = Some(record);
+                }
+                Source::Broken(cut) => {
+                    let cut = *cut;
+                    // hyper throws away what it has not written yet when it hears of this: it shall write that first.
+                    if !std::mem::replace(&mut this.told, true) {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    if let Some(record) = &mut this.record {
+                        record.ended = Ended::NodeFailed;
+                    }
+                    return Poll::Ready(Some(Err(cut)));
                 }
             }
-            Poll::Ready(None) => {
-                if let Some(record) = &mut this.record
-                    && record.ended == Ended::ClientGone
-                {
-                    record.ended = Ended::Done;
-                }
-            }
-            Poll::Pending => {}
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Local(bytes) => bytes.is_none(),
             Source::Node(node) => node.incoming.is_end_stream(),
+            Source::Between(..) | Source::Broken(_) => false,
         }
     }
 
@@ -215,8 +306,8 @@ impl Body for Reply {
             Source::Local(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Source::Node(node) if node.forgiving => SizeHint::default(),
-            Source::Node(node) => node.incoming.size_hint(),
+            Source::Node(node) if !node.forgiving && node.skip == 0 => node.incoming.size_hint(),
+            _ => SizeHint::default(),
         }
     }
 }

@@ -16,6 +16,9 @@ pub enum Fault {
     /// The node did not begin its answer in time.
     #[error("the Harbor node did not answer in time")]
     NodeSilent,
+    /// The same in the middle of an upload, of which the client has to begin anew.
+    #[error("the Harbor node broke off in the middle of an upload")]
+    UploadCut,
     /// The client broke off its own body.
     #[error("the client broke off its request")]
     ClientGone,

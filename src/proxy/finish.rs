@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
+use super::proof::Proof;
+use super::resume::{self, Onward};
 use crate::harbor::auth;
 use crate::harbor::class::Class;
 use crate::harbor::path::Target;
@@ -85,6 +87,12 @@ pub struct Record {
     pub node: Option<Arc<Backend>>,
     /// How many nodes it was sent to.
     pub attempts: u32,
+    /// How often another node went on with the answer.
+    pub resumed: u32,
+    /// What another node would need to go on with the answer, where one can.
+    pub onward: Option<Onward>,
+    /// What the answer's bytes are compared with, where they are.
+    pub proof: Option<Box<Proof>>,
     /// The answer's status; 499 while there is none, for a client that did not wait.
     pub status: StatusCode,
     /// When the answer began.
@@ -121,6 +129,9 @@ impl Record {
             repository: None,
             node: None,
             attempts: 0,
+            resumed: 0,
+            onward: None,
+            proof: None,
             status: StatusCode::from_u16(499).unwrap_or_default(),
             first_byte: None,
             progress: None,
@@ -140,6 +151,16 @@ impl Record {
             .repository
             .as_deref()
             .map(|name| Part::of(path, name));
+    }
+
+    /// Path and query as they came.
+    pub fn target(&self) -> Option<&PathAndQuery> {
+        self.path.as_ref()
+    }
+
+    /// The digest that the path ends with.
+    pub(super) fn digest(&self) -> Option<&str> {
+        resume::digest(self.path.as_ref()?.path())
     }
 
     /// Time since the request's head was read.
@@ -170,7 +191,7 @@ impl Record {
             repository: self.repository.as_ref().and_then(|part| part.read(path)),
             node: self.node.as_ref().map(|node| &*node.name),
             attempts: self.attempts,
-            resumed: 0,
+            resumed: self.resumed,
             bytes_in,
             bytes_out: self.bytes_out,
             first_byte: self.first_byte,

@@ -6,8 +6,9 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderName, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
+use super::Carried;
 use super::body::Reply;
-use super::{Answer, Carried};
+use super::trial::Answer;
 use crate::harbor::class::Class;
 use crate::placement::demand::Asks;
 use crate::placement::gone;

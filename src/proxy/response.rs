@@ -36,6 +36,13 @@ impl Dress {
         }
     }
 
+    /// The address by which the client knows a path.
+    pub fn url(&self, path: &str) -> Option<HeaderValue> {
+        let scheme = if self.https { "https" } else { "http" };
+        let authority = self.authority.to_str().ok()?;
+        HeaderValue::from_str(&format!("{scheme}://{authority}{path}")).ok()
+    }
+
     /// Mends the head of an answer. True when its Content-Length was dropped because the node does not keep it.
     pub fn answer(
         &self,

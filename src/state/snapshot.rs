@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::balance::RetryBudget;
+use crate::config::Resume;
 use crate::harbor::class::Lane;
 use crate::placement::Placement;
 use crate::session::Sessions;
@@ -66,6 +67,8 @@ pub struct Snapshot {
     pub patience: Patience,
     /// The most nodes a request is sent to.
     pub attempts: u32,
+    /// Downloads that go on at another node.
+    pub resume: Resume,
     /// What keeps retries from amplifying an outage; shared by all snapshots.
     pub budget: Arc<RetryBudget>,
 }

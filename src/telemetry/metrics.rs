@@ -48,6 +48,7 @@ struct Counts {
     journal: Arc<JournalMetrics>,
     vip: Mutex<BTreeMap<String, Arc<VipMetrics>>>,
     attempts: Tally,
+    resumes: Tally,
     reloads: Tally,
     handshakes: Tally,
     budget_exhausted: AtomicU64,
@@ -77,6 +78,7 @@ impl Metrics {
             journal: Arc::default(),
             vip: Mutex::default(),
             attempts: Tally::default(),
+            resumes: Tally::default(),
             reloads: Tally::default(),
             handshakes: Tally::default(),
             budget_exhausted: AtomicU64::new(0),
@@ -170,6 +172,11 @@ impl Metrics {
     /// Counts one attempt at a node in `attempts_total`.
     pub fn attempt(&self, outcome: &'static str) {
         self.counts.attempts.count(outcome);
+    }
+
+    /// Counts in `resumes_total` a download whose node failed it in the middle, by what became of it.
+    pub fn resume(&self, outcome: &'static str) {
+        self.counts.resumes.count(outcome);
     }
 
     /// Counts a reload of the configuration in `config_reloads_total`.
@@ -324,6 +331,7 @@ mod tests {
             "node_in_flight",
             "node_ejections",
             "attempts",
+            "resumes",
             "affinity",
             "session_entries",
             "session_store_up",

@@ -159,7 +159,7 @@ async fn a_node_that_gives_up_on_a_stalled_body_is_an_error_for_the_client() {
             cluster.door.address
         ))
         .await;
-    assert_eq!(answer.status, 502, "{}", answer.head);
+    assert_eq!(answer.status, 503, "{}", answer.head);
     assert!(answer.text().contains("\"errors\""));
 }
 

@@ -242,6 +242,13 @@ fn door(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     )?;
     tally(
         out,
+        "resumes",
+        "Downloads whose node failed them in the middle",
+        "outcome",
+        &counts.resumes,
+    )?;
+    tally(
+        out,
         "config_reloads",
         "Reloads of the configuration",
         "result",

@@ -183,9 +183,21 @@ impl Raw {
         body: Piped,
     ) -> hyper::Result<Response<Incoming>> {
         let pair = STANDARD.encode("admin:Harbor12345");
+        self.send_as(method, path, body, &format!("Basic {pair}"))
+            .await
+    }
+
+    /// The same as somebody else.
+    pub async fn send_as(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Piped,
+        authorization: &str,
+    ) -> hyper::Result<Response<Incoming>> {
         let request = Request::builder()
             .method(method)
-            .header(header::AUTHORIZATION, format!("Basic {pair}"))
+            .header(header::AUTHORIZATION, authorization)
             .header(header::CONTENT_TYPE, "application/octet-stream");
         match &mut self.sender {
             Sender::One(sender) => {

@@ -99,6 +99,21 @@ impl HarborNode {
             .expect("the node takes it")
     }
 
+    /// Pushes a blob straight to the node.
+    ///
+    /// # Panics
+    /// If the node refuses it.
+    pub async fn push_blob(&self, repository: &str, content: Bytes) {
+        let client = self.client(DOCKER);
+        let repository = repository.to_owned();
+        self.run(async move {
+            let digest = digest(&content);
+            client.push_blob(&repository, &digest, content).await
+        })
+        .await
+        .expect("the node takes it");
+    }
+
     /// Pushes an image for many platforms, made of images that are there already. Returns its digest.
     ///
     /// # Panics
