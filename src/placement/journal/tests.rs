@@ -323,6 +323,8 @@ async fn what_is_pushed_again_is_not_to_be_deleted_any_more() {
         .unwrap();
     assert!(journal.lacks("p/app", "sha256:1").is_empty());
     assert!(!journal.lacks("p/app", "1").is_empty());
-    drop(journal);
-    assert_eq!(all(&open(directory.path())).len(), 1);
+    let copy = tempfile::tempdir().unwrap();
+    let file = "changes.jsonl";
+    std::fs::copy(directory.path().join(file), copy.path().join(file)).unwrap();
+    assert_eq!(all(&open(copy.path())).len(), 1);
 }
