@@ -257,6 +257,13 @@ impl Journal {
             }
         }
         let repository = entry.repository.clone();
+        match &entry.deed {
+            Deed::Push(digest) => drop(table.revive(&repository, digest, entry.at)),
+            Deed::Delete if table.is_revived(&repository, &entry.reference, entry.at) => {
+                return false;
+            }
+            Deed::Delete => {}
+        }
         table.put(entry);
         self.show(&table, &repository);
         true

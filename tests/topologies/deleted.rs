@@ -69,7 +69,7 @@ async fn an_image_that_is_pushed_again_is_there_again() {
         .unwrap();
     let writer = two.home(repository, "1");
     assert_eq!(pusher(two.a()).delete(repository, &digest).await, Ok(202));
-    push(&pusher(&two.b), repository, "1", "again")
+    push(&pusher(two.a()), repository, "1", "again")
         .await
         .unwrap();
     let other = two.node(3 - writer);

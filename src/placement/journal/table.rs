@@ -182,7 +182,7 @@ impl Table {
     }
 
     /// What a push does to an earlier delete of the very digest: it is over, since nobody shall be rid of that any more.
-    fn revive(&mut self, repository: &str, digest: &str, at: u64) -> Option<Line> {
+    pub(super) fn revive(&mut self, repository: &str, digest: &str, at: u64) -> Option<Line> {
         let id = entry::id(repository, digest);
         let old = self.entries.get(&id)?;
         if old.deed != Deed::Delete || old.at > at {
@@ -190,6 +190,12 @@ impl Table {
         }
         self.remove(&id);
         Some(Line::Over(id))
+    }
+
+    /// Whether a digest was pushed again after `at`, when it was deleted.
+    pub(super) fn is_revived(&self, repository: &str, digest: &str, at: u64) -> bool {
+        let mut entries = self.entries_of(repository);
+        entries.any(|entry| entry.at > at && entry.digest() == Some(digest))
     }
 
     /// What a delete does to earlier entries: with a repository goes all that is in it, with a digest every tag of it.

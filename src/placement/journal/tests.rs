@@ -328,3 +328,22 @@ async fn what_is_pushed_again_is_not_to_be_deleted_any_more() {
     std::fs::copy(directory.path().join(file), copy.path().join(file)).unwrap();
     assert_eq!(all(&open(copy.path())).len(), 1);
 }
+
+#[tokio::test]
+async fn what_is_pushed_again_at_another_door_is_not_to_be_deleted_any_more() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (here, there) = (open(here.path()), open(there.path()));
+    here.keep(delete("p/app", "sha256:1", 1)).await.unwrap();
+    there.keep(push("p/app", "1", "sha256:1", 2)).await.unwrap();
+    let (deleted, pushed) = (all(&here), all(&there));
+    for entry in deleted {
+        assert!(!there.hear(entry));
+    }
+    for entry in pushed {
+        assert!(here.hear(entry));
+    }
+    for journal in [here, there] {
+        assert!(journal.lacks("p/app", "sha256:1").is_empty());
+        assert!(!journal.lacks("p/app", "1").is_empty());
+    }
+}
