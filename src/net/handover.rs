@@ -6,11 +6,12 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::socket::{self, ControlMessage, MsgFlags};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
@@ -35,7 +36,8 @@ impl Place {
     /// What the system says; that another process waits there.
     pub fn open(path: &Path) -> io::Result<Place> {
         if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)?;
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(directory)?;
         }
         if Peer::connect(path).is_ok() {
             return Err(io::Error::new(
@@ -47,7 +49,7 @@ impl Place {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let socket = socket()?;
+        let socket = whole()?;
         socket.bind(&SockAddr::unix(path)?)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         socket.listen(BACKLOG)?;
@@ -90,7 +92,7 @@ impl Peer {
     /// # Errors
     /// Nobody waits there, or not for this user.
     pub fn connect(path: &Path) -> io::Result<Peer> {
-        let socket = socket()?;
+        let socket = whole()?;
         socket.connect(&SockAddr::unix(path)?)?;
         Ok(Peer(socket))
     }
@@ -162,8 +164,28 @@ impl Peer {
     }
 }
 
+/// Takes files that came by number from whoever started this process; the numbers are free afterwards. They take the way of
+/// sockets from another process, at whose end everything has an owner.
+///
+/// # Errors
+/// What the system says, such as that there is no such file.
+pub fn own(numbers: &[RawFd]) -> io::Result<Vec<OwnedFd>> {
+    let (here, there) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
+    let there = Peer(there);
+    let mut files = Vec::new();
+    for number in numbers {
+        let rights = [ControlMessage::ScmRights(std::slice::from_ref(number))];
+        let text = [IoSlice::new(b"null")];
+        socket::sendmsg::<()>(here.as_raw_fd(), &text, &rights, MsgFlags::empty(), None)?;
+        nix::unistd::close(*number)?;
+        let ((), file) = there.receive()?;
+        files.extend(file);
+    }
+    Ok(files)
+}
+
 /// Keeps messages whole.
-fn socket() -> io::Result<Socket> {
+fn whole() -> io::Result<Socket> {
     Socket::new(Domain::UNIX, Type::SEQPACKET, None)
 }
 
@@ -172,6 +194,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::net::listen;
+    use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
 
     fn pair() -> (tempfile::TempDir, Place, Peer, Peer) {
@@ -196,6 +219,16 @@ mod tests {
         let listener = TcpListener::from(socket.unwrap());
         let (_, client) = listener.accept().unwrap();
         assert_eq!(client, waiting.local_addr().unwrap());
+    }
+
+    #[test]
+    fn a_file_that_came_by_number_gets_an_owner_and_the_number_is_free() {
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let number = std::os::fd::IntoRawFd::into_raw_fd(theirs);
+        let owned = own(&[number]).unwrap().remove(0);
+        let mut theirs = std::os::unix::net::UnixStream::from(owned);
+        ours.write_all(b"x").unwrap();
+        theirs.read_exact(&mut [0]).unwrap();
     }
 
     #[test]
