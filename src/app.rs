@@ -5,12 +5,18 @@
 //! watches certificates and obeys signals, and a thread of its own keeps the virtual addresses, so that none waits for
 //! another.
 
+mod end;
+mod estate;
+mod hand_over;
 mod journal;
 mod nodes;
+mod sockets;
+mod take_over;
 mod vip;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -18,8 +24,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use self::estate::Heirloom;
+use self::journal::Kept;
+use self::sockets::Given;
+use self::take_over::Elder;
 use crate::admin::{self, Desk, Reloaded};
-use crate::config::{self, Config, Level, Listen, LogFormat, Problem};
+use crate::config::{self, AdminAddress, Config, Level, Listen, LogFormat, Problem};
 use crate::front::Door;
 use crate::front::listener::Listener;
 use crate::front::policy::Policy;
@@ -27,10 +37,10 @@ use crate::harbor::class::Class;
 use crate::lifecycle::drain;
 use crate::lifecycle::privilege;
 use crate::lifecycle::ready::Ready;
+use crate::lifecycle::renew;
 use crate::lifecycle::signals::{Signal, Signals};
 use crate::lifecycle::watchdog::{self, Pulse};
 use crate::lifecycle::workers::Workers;
-use crate::net::listen;
 use crate::proxy::finish::Sinks;
 use crate::reload::{self, DoorTls, World};
 use crate::state::State;
@@ -38,15 +48,12 @@ use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::provider;
 use crate::vip::holder::Holder;
+use crate::vip::legacy::Legacy;
 
 /// How often certificate files are looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// How often a drain says what it still waits for.
-const SAY_EVERY: Duration = Duration::from_secs(5);
-
-/// What a client gets at the end to take the last bytes of an answer and the goodbye of its connection.
-const GOODBYE: Duration = Duration::from_secs(5);
-
+/// Files for all else: sockets that listen, the store, probes, operators, certificates, clients that are told to come again.
+const OTHER_FILES: usize = 256;
 /// How a run came to its end.
 #[derive(Debug)]
 pub enum Failure {
@@ -79,32 +86,30 @@ pub fn check(config: Config) -> Result<(), Vec<Problem>> {
     reload::build(config, None, &metrics()).map(drop)
 }
 
-/// Serves `config` until a signal ends it; `file` is read again on reload.
+/// Serves `config` until a signal ends it; `file` is read again on reload. With `take_over` it takes the place of the
+/// process that runs with the same `state_dir`.
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
+pub fn run(config: Config, file: Option<PathBuf>, take_over: bool) -> Result<(), Failure> {
     provider::install();
-    let _ = privilege::raise_files();
+    let files = privilege::raise_files()?;
     let metrics = metrics();
     let world = reload::build(config, None, &metrics)?;
-    journal::open(&world.snapshot.placement.journal, &world.config).map_err(|what| {
-        let fix = "free the directory and let this user write there, or set state_dir";
-        let at = config::At::default();
-        vec![world.config.problem(at, "state_dir", what, fix)]
-    })?;
-    let sockets = bind_all(&world.config, &[])?;
-    let admin = admin::serve::bind(&world.config.admin.address).map_err(|error| {
-        let fix = "free the address, or set [admin] address";
-        vec![world.config.problem(
-            world.config.admin.at,
-            "admin.address",
-            error.to_string(),
-            fix,
-        )]
-    })?;
+    let kept = Kept::begin(&world, take_over)?;
+    let (elder, mut given) = match take_over {
+        true => {
+            let (elder, given) = Elder::meet(&world.config).map_err(Failure::Broken)?;
+            (Some(elder), given)
+        }
+        false => (None, Given::by_systemd()?),
+    };
+    let sockets = sockets::bind_all(&world.config, &[], &mut given)?;
+    let admin = sockets::bind_admin(&world.config, &mut given)?;
+    let place = given.take(estate::PLACE);
     let log = start_log(&world.config)?;
     warn(&world.config);
+    given.leave();
     metrics.log_drops(log.drops());
     let data = Workers::start(std::thread::available_parallelism().map_or(1, usize::from))?;
     let control = tokio::runtime::Builder::new_current_thread()
@@ -115,6 +120,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
     } else {
         crate::telemetry::access::AccessLog::disabled()
     };
+    let permits = permits(&world.config, files);
     let (trigger, watch) = drain::new();
     let holder = Arc::new(Holder::new(watch.clone()));
     let door = Arc::new(Door {
@@ -125,21 +131,31 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
             access,
         }),
         drain: watch,
-        permits: Arc::new(Semaphore::new(world.config.limits.connections)),
+        permits: Arc::new(Semaphore::new(permits)),
     });
     let mut process = Process {
+        admin_address: world.config.admin.address.clone(),
         world,
         door,
         data,
         holder,
         listeners: Vec::new(),
+        admin: None,
+        left: None,
+        heirlooms: kept.into_iter().map(|kept| Box::new(kept) as _).collect(),
         probers: JoinSet::new(),
         reconcilers: JoinSet::new(),
         upkeep: JoinSet::new(),
         metrics,
         file,
     };
-    control.block_on(process.serve(sockets, admin, trigger))
+    let beginning = Beginning {
+        sockets,
+        admin,
+        elder,
+        place,
+    };
+    control.block_on(process.serve(beginning, trigger))
 }
 
 /// The counters of a process, with every class that a request can have.
@@ -170,44 +186,30 @@ fn warn(config: &Config) {
     }
 }
 
-/// Binds every listener that is not `open` already; all of them, or none and all problems.
-fn bind_all(
-    config: &Config,
-    open: &[SocketAddr],
-) -> Result<Vec<(SocketAddr, TcpListener)>, Vec<Problem>> {
-    let mut sockets = Vec::new();
-    let mut problems = Vec::new();
-    for door in config
-        .listen
-        .iter()
-        .filter(|door| !open.contains(&door.address))
-    {
-        let virtual_address = config.vip.as_ref().is_some_and(|vip| {
-            let mut addresses = vip.instance.iter().flat_map(|one| &one.addresses);
-            addresses.any(|net| net.addr() == door.address.ip())
-        });
-        let bind = match virtual_address {
-            true => listen::bind_ahead,
-            false => listen::bind,
-        };
-        match bind(door.address) {
-            Ok(socket) => sockets.push((door.address, socket)),
-            Err(error) => {
-                let fix = match error.kind() {
-                    io::ErrorKind::PermissionDenied => {
-                        "run with CAP_NET_BIND_SERVICE, or choose a port above 1023"
-                    }
-                    _ => "stop what listens there, or choose another address",
-                };
-                problems.push(config.problem(door.at, "listen.address", error.to_string(), fix));
-            }
-        }
+/// How many connections may be open: each takes a file, another one at a node, and the rest of the process needs some.
+fn permits(config: &Config, files: u64) -> usize {
+    let wanted = config.limits.connections;
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let most = (files.saturating_sub(OTHER_FILES) / 2).max(1);
+    if most < wanted {
+        tracing::info!(
+            files,
+            connections = most,
+            "the system allows too few open files for limits.connections = {wanted}: fewer connections are taken; raise \
+             LimitNOFILE (systemd) or `ulimit -Hn`"
+        );
     }
-    if problems.is_empty() {
-        Ok(sockets)
-    } else {
-        Err(problems)
-    }
+    wanted.min(most)
+}
+
+/// What a process is given to begin with.
+struct Beginning {
+    sockets: Vec<(SocketAddr, TcpListener)>,
+    admin: admin::serve::Socket,
+    /// The one that it takes over from.
+    elder: Option<Elder>,
+    /// Where that one waited for it.
+    place: Option<OwnedFd>,
 }
 
 /// A running Seawall.
@@ -217,6 +219,13 @@ struct Process {
     data: Workers,
     holder: Arc<Holder>,
     listeners: Vec<(SocketAddr, Listener)>,
+    admin: Option<admin::serve::Serving>,
+    /// Where that listens: a reload does not move it.
+    admin_address: AdminAddress,
+    /// What was left to another process that may yet be lost.
+    left: Option<Vec<Legacy>>,
+    /// What goes from process to process and is written by one at a time.
+    heirlooms: Vec<Box<dyn Heirloom>>,
     probers: JoinSet<()>,
     /// What brings the journal to peers.
     reconcilers: JoinSet<()>,
@@ -229,60 +238,99 @@ struct Process {
 impl Process {
     async fn serve(
         &mut self,
-        sockets: Vec<(SocketAddr, TcpListener)>,
-        admin: admin::serve::Socket,
+        beginning: Beginning,
         trigger: drain::Trigger,
     ) -> Result<(), Failure> {
         let mut signals = Signals::listen()?;
         let (ask, mut asked) = mpsc::channel::<oneshot::Sender<Reloaded>>(4);
         let ready = self.door.ready.clone();
         let pulse = Pulse::start(self.data.crew());
-        self.open(sockets)?;
         self.look_after_nodes();
         self.keep_sessions();
         self.keep_journal();
-        let desk = Arc::new(Desk {
-            door: self.door.clone(),
-            data: self.data.crew().clone(),
-            ready: ready.clone(),
-            vip: self.holder.clone(),
-            reload: ask,
-            token: self
-                .world
-                .config
-                .admin
-                .token
-                .as_ref()
-                .map(|token| token.expose().to_owned()),
-        });
-        let _admin = admin::serve::start(admin, desk)?;
+        ready.set(Ready::STARTING, false);
+        if beginning.elder.is_some() {
+            self.know_nodes().await;
+            self.prepare_addresses(&ready, &pulse).await;
+        }
+        self.open(beginning.sockets)?;
+        self.admin = Some(admin::serve::start(beginning.admin, self.desk(ask))?);
+        let mut steps = hand_over::wait(&self.world.config, beginning.place);
         for (_, listener) in &self.listeners {
             tracing::info!(address = %listener.address(), "listening");
         }
-        ready.set(Ready::STARTING, false);
-        self.keep_addresses(&ready, &pulse).await;
+        let mut elder = match beginning.elder {
+            Some(elder) => match self.succeed(elder).await {
+                Ok(ended) => Some(ended),
+                Err(error) => {
+                    // It has accepted clients already; the elder has not stopped.
+                    trigger.start();
+                    self.drain(trigger, signals, None).await?;
+                    return Err(Failure::Broken(error));
+                }
+            },
+            None => {
+                self.keep_addresses(&ready, &pulse).await;
+                None
+            }
+        };
         watchdog::tell_ready();
         let mut alive = tokio::time::interval(watchdog::watched_every().unwrap_or(WATCH_EVERY) / 3);
         alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut watch = tokio::time::interval(WATCH_EVERY);
         watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        let heir = loop {
             tokio::select! {
                 signal = signals.next() => match signal {
                     Signal::Reload => drop(self.reload(&ready, &pulse).await),
-                    Signal::Terminate => break,
+                    Signal::Renew => if let Err(error) = renew::start() {
+                        tracing::error!(%error, "cannot start the process that takes over");
+                    },
+                    Signal::Terminate => break None,
                 },
                 Some(tell) = asked.recv() => drop(tell.send(self.reload(&ready, &pulse).await)),
+                Some(step) = steps.recv() => if let Some(heir) = self.step(step, &ready, &pulse).await {
+                    break Some(heir);
+                },
+                () = ended(&mut elder) => {
+                    elder = None;
+                    self.gather();
+                },
                 () = self.world.sessions.words().changed() => self.obey(),
                 _ = watch.tick() => self.watch_certificates(),
                 _ = alive.tick() => if pulse.silence(Instant::now()) < vip::DEAD {
                     watchdog::tell_alive();
                 },
             }
+        };
+        drop(steps);
+        match heir {
+            Some(heir) => {
+                watchdog::tell_successor(heir);
+                tracing::info!(process = heir, "another process took over");
+                self.admin = None;
+                trigger.start_gently();
+            }
+            None => {
+                watchdog::tell_stopping();
+                self.give_addresses_away(&mut signals).await?;
+                trigger.start();
+            }
         }
-        watchdog::tell_stopping();
-        self.give_addresses_away(&mut signals).await?;
-        self.drain(trigger, signals).await
+        self.drain(trigger, signals, elder).await
+    }
+
+    /// What the admin listener needs to know.
+    fn desk(&self, reload: mpsc::Sender<oneshot::Sender<Reloaded>>) -> Arc<Desk> {
+        let token = self.world.config.admin.token.as_ref();
+        Arc::new(Desk {
+            door: self.door.clone(),
+            data: self.data.crew().clone(),
+            ready: self.door.ready.clone(),
+            vip: self.holder.clone(),
+            reload,
+            token: token.map(|token| token.expose().to_owned()),
+        })
     }
 
     /// Starts the sockets that are new, with the policies of the current world.
@@ -353,7 +401,8 @@ impl Process {
         let fresh = config::load(file).map_err(words)?;
         let fresh = reload::build(fresh, Some(&self.world), &self.metrics).map_err(words)?;
         let open: Vec<SocketAddr> = self.listeners.iter().map(|(address, _)| *address).collect();
-        let sockets = bind_all(&fresh.config, &open).map_err(words)?;
+        let bound = sockets::bind_all(&fresh.config, &open, &mut Given::default());
+        let sockets = bound.map_err(words)?;
         journal::open(&fresh.snapshot.placement.journal, &fresh.config)
             .map_err(|what| vec![what])?;
         let mut changes = config::changes(&self.world.config, &fresh.config);
@@ -440,48 +489,12 @@ impl Process {
         }
         self.metrics.certificates(expiry);
     }
+}
 
-    /// Takes nothing new, lets running work finish, and says what it waits for.
-    async fn drain(
-        &mut self,
-        trigger: drain::Trigger,
-        mut signals: Signals,
-    ) -> Result<(), Failure> {
-        let limit = self.world.config.timeouts.drain;
-        trigger.start();
-        self.listeners.clear();
-        tracing::info!(limit = ?limit, "draining: no new connections; running requests may finish");
-        let deadline = tokio::time::sleep(limit);
-        tokio::pin!(deadline);
-        let mut say = tokio::time::interval(SAY_EVERY);
-        let ended = async {
-            trigger.finished().await;
-            // The last answers may still be on their way, and idle clients have yet to hear of the end.
-            tokio::time::timeout(GOODBYE, trigger.parted()).await
-        };
-        tokio::pin!(ended);
-        loop {
-            tokio::select! {
-                _ = &mut ended => {
-                    tracing::info!("drained");
-                    return Ok(());
-                }
-                _ = say.tick() => {
-                    for (kind, count) in trigger.waiting() {
-                        tracing::info!(kind, count, "still waiting");
-                    }
-                }
-                () = &mut deadline => {
-                    for (kind, count) in trigger.waiting() {
-                        tracing::warn!(kind, count, "cut off: the drain took too long");
-                    }
-                    return Ok(());
-                }
-                signal = signals.next() => if signal == Signal::Terminate {
-                    tracing::warn!("second signal: ending at once");
-                    return Err(Failure::CutShort);
-                },
-            }
-        }
+/// Returns when the process before has ended; never where there was none.
+async fn ended(elder: &mut Option<oneshot::Receiver<()>>) {
+    match elder {
+        Some(elder) => drop(elder.await),
+        None => std::future::pending().await,
     }
 }

@@ -5,6 +5,7 @@
 pub mod drain;
 pub mod privilege;
 pub mod ready;
+pub mod renew;
 pub mod signals;
 pub mod watchdog;
 pub mod workers;

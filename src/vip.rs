@@ -2,7 +2,7 @@
 //!
 //! [`packet`] is VRRP as bytes and [`machine`] what one virtual router does, both without a socket or a clock.
 //! [`router`] joins a machine to the system, and [`run`] is the thread on which all of them live. The
-//! rest of the house speaks to the [`holder`].
+//! rest of the house speaks to the [`holder`]. [`legacy`] is what a process leaves to the one that takes over from it.
 //!
 //! What touches the system: [`link::Link`] tells what an interface is and [`link::Watch`] when it changes,
 //! [`socket::Wire`] sends and receives adverts, [`address::Address`] holds an address that disappears by itself
@@ -12,6 +12,7 @@
 pub mod address;
 pub mod announce;
 pub mod holder;
+pub mod legacy;
 pub mod link;
 pub mod machine;
 pub mod netlink;

@@ -1,6 +1,7 @@
 //! What systemd hears of a door that it started with `Type=notify` and a watchdog.
 
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,7 +17,22 @@ const SOON: Duration = Duration::from_secs(20);
 struct Service {
     child: Child,
     ear: UnixDatagram,
-    _directory: tempfile::TempDir,
+    /// Of clients and operators.
+    addresses: [String; 2],
+    directory: tempfile::TempDir,
+}
+
+fn spawn(directory: &Path, [listen, admin]: &[String; 2], more: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_seawall"))
+        .args(["run", "--node", "http://127.0.0.1:1", "--listen", listen])
+        .args(["--admin", admin, "--state-dir"])
+        .arg(directory)
+        .args(more)
+        .env("NOTIFY_SOCKET", directory.join("notify"))
+        .env("WATCHDOG_USEC", "300000")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 impl Service {
@@ -25,24 +41,18 @@ impl Service {
         let path = directory.path().join("notify");
         let ear = UnixDatagram::bind(&path).unwrap();
         ear.set_read_timeout(Some(SOON)).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
-        command.args(["run", "--node", "http://127.0.0.1:1"]);
-        for (flag, value) in [("--listen", ports::free()), ("--admin", ports::free())] {
-            command.args([flag, &value.to_string()]);
-        }
-        let child = command
-            .arg("--state-dir")
-            .arg(directory.path())
-            .env("NOTIFY_SOCKET", &path)
-            .env("WATCHDOG_USEC", "300000")
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let addresses = [ports::free(), ports::free()].map(|address| address.to_string());
+        let child = spawn(directory.path(), &addresses, &[]);
         Service {
             child,
             ear,
-            _directory: directory,
+            addresses,
+            directory,
         }
+    }
+
+    fn heir(&self) -> Child {
+        spawn(self.directory.path(), &self.addresses, &["--take-over"])
     }
 
     fn hears(&self) -> String {
@@ -78,6 +88,26 @@ fn systemd_is_told_of_the_beginning_of_life_and_of_the_end() {
     service.signal(Signal::SIGTERM);
     service.hears_in_the_end("STOPPING=1");
     assert_eq!(service.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn systemd_is_told_of_the_process_that_takes_over_and_of_no_end() {
+    let mut service = Service::start();
+    service.hears_in_the_end("READY=1");
+    let mut heir = service.heir();
+    let word = format!("MAINPID={}", heir.id());
+    loop {
+        let heard = service.hears();
+        assert_ne!(heard, "STOPPING=1");
+        if heard == word {
+            break;
+        }
+    }
+    assert_eq!(service.child.wait().unwrap().code(), Some(0));
+    service.hears_in_the_end("WATCHDOG=1");
+    kill(Pid::from_raw(heir.id().cast_signed()), Signal::SIGTERM).unwrap();
+    service.hears_in_the_end("STOPPING=1");
+    assert_eq!(heir.wait().unwrap().code(), Some(0));
 }
 
 #[test]

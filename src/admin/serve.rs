@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,42 @@ pub enum Socket {
     Tcp(std::net::TcpListener),
     /// A Unix socket that only its owner may use.
     Unix(std::os::unix::net::UnixListener),
+}
+
+impl Socket {
+    /// One of the kind of `address` that somebody else made.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn adopt(address: &AdminAddress, socket: OwnedFd) -> io::Result<Self> {
+        match address {
+            AdminAddress::Tcp(_) => crate::net::listen::adopt(socket).map(Socket::Tcp),
+            AdminAddress::Unix(_) => {
+                let socket = std::os::unix::net::UnixListener::from(socket);
+                socket.set_nonblocking(true)?;
+                Ok(Socket::Unix(socket))
+            }
+        }
+    }
+}
+
+/// The admin listener at work; it accepts until this is dropped.
+pub struct Serving {
+    socket: OwnedFd,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    /// The socket, for another process.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// Binds the admin address; a Unix socket that a dead process left is replaced.
@@ -52,29 +89,32 @@ pub fn bind(address: &AdminAddress) -> io::Result<Socket> {
     }
 }
 
-/// Serves on the current runtime until aborted.
+/// Serves on the current runtime.
 ///
 /// # Errors
 /// A socket that the runtime does not take.
-pub fn start(socket: Socket, desk: Arc<Desk>) -> io::Result<JoinHandle<()>> {
-    Ok(match socket {
+pub fn start(socket: Socket, desk: Arc<Desk>) -> io::Result<Serving> {
+    let (socket, task) = match socket {
         Socket::Tcp(socket) => {
-            let socket = TcpListener::from_std(socket)?;
-            tokio::spawn(async move {
-                while let Ok((stream, _)) = accept::accept(&socket).await {
+            let accepting = TcpListener::from_std(socket.try_clone()?)?;
+            let task = tokio::spawn(async move {
+                while let Ok((stream, _)) = accept::accept(&accepting).await {
                     tokio::spawn(connection(stream, desk.clone()));
                 }
-            })
+            });
+            (socket.into(), task)
         }
         Socket::Unix(socket) => {
-            let socket = UnixListener::from_std(socket)?;
-            tokio::spawn(async move {
-                while let Ok((stream, _)) = socket.accept().await {
+            let accepting = UnixListener::from_std(socket.try_clone()?)?;
+            let task = tokio::spawn(async move {
+                while let Ok(stream) = accept::accept_unix(&accepting).await {
                     tokio::spawn(connection(stream, desk.clone()));
                 }
-            })
+            });
+            (socket.into(), task)
         }
-    })
+    };
+    Ok(Serving { socket, task })
 }
 
 async fn connection<S>(stream: S, desk: Arc<Desk>)

@@ -1,7 +1,12 @@
 //! The journal of a running process.
 
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use super::Process;
-use crate::config::Config;
+use super::estate::Heirloom;
+use crate::config::{At, Config, Problem};
 use crate::placement::journal::Journal;
 use crate::placement::layout::Layout;
 use crate::placement::reconcile::{self, Means};
@@ -24,6 +29,58 @@ pub(super) fn open(journal: &Journal, config: &Config) -> Result<(), String> {
         tracing::warn!(line, copy = %copy.display(), "the journal is damaged; what can be read of it counts");
     }
     Ok(())
+}
+
+/// The journal as it goes from process to process.
+pub(super) struct Kept {
+    journal: Arc<Journal>,
+    directory: PathBuf,
+}
+
+impl Kept {
+    /// Opens the journal of a process that begins, if it wants one; while its elder has it, a file beside it.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub(super) fn begin(world: &World, take_over: bool) -> Result<Option<Self>, Vec<Problem>> {
+        let World {
+            config, snapshot, ..
+        } = world;
+        let journal = &snapshot.placement.journal;
+        if !wants(config) {
+            return Ok(None);
+        }
+        let mut kept = Kept {
+            journal: journal.clone(),
+            directory: config.state_dir.join("journal"),
+        };
+        let opened = match take_over {
+            true => kept.let_go().map_err(|error| error.to_string()),
+            false => open(journal, config),
+        };
+        opened.map(|()| Some(kept)).map_err(|what| {
+            let fix = "free the directory and let this user write there, or set state_dir";
+            vec![config.problem(At::default(), "state_dir", what, fix)]
+        })
+    }
+}
+
+impl Heirloom for Kept {
+    fn let_go(&mut self) -> io::Result<()> {
+        self.journal.step_aside(&self.directory)
+    }
+
+    fn take_back(&mut self) -> io::Result<()> {
+        self.journal.open(&self.directory).map(drop)
+    }
+
+    fn take_up(&mut self) -> io::Result<()> {
+        self.journal.open(&self.directory).map(drop)
+    }
+
+    fn gather(&mut self) -> io::Result<()> {
+        self.journal.gather(&self.directory).map(drop)
+    }
 }
 
 /// Whether there is anything to keep: one storage has no peers.

@@ -1,7 +1,7 @@
 //! The virtual addresses of a running process.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Failure, Process};
 use crate::front::Door;
@@ -10,28 +10,41 @@ use crate::lifecycle::ready::Ready;
 use crate::lifecycle::signals::{Signal, Signals};
 use crate::lifecycle::watchdog::Pulse;
 use crate::net::accept;
-use crate::vip::run::{Fitness, Vip};
+use crate::vip::run::{Begin, Fitness, Vip};
 
 /// A worker that gave no sign of life for so long is dead, or as good as that for its clients.
 pub(super) const DEAD: Duration = Duration::from_secs(3);
+/// How long interfaces may take to be known. Whatever is not there by then comes in later, as at any start.
+const PREPARED: Duration = Duration::from_secs(3);
+/// Between two looks at that.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 impl Process {
     /// Starts the virtual routers of the current world, or starts them anew where they changed.
     pub(super) async fn keep_addresses(&self, ready: &Ready, pulse: &Pulse) {
-        let wanted = self.world.config.vip.as_ref();
-        let vip = wanted.and_then(|config| {
-            let physician = physician(self.door.clone(), ready.clone(), pulse.clone());
-            Vip::start(config, physician, &self.metrics)
-                .map_err(|error| tracing::error!(%error, "vip: no virtual address"))
-                .ok()
-        });
-        if let Some(before) = self.holder.replace(vip) {
+        if let Some(before) = self.holder.replace(self.routers(ready, pulse, Begin::Now)) {
             before.stop().await;
         }
     }
-}
 
-impl Process {
+    /// Starts them so far that they can go on with what another process leaves.
+    pub(super) async fn prepare_addresses(&self, ready: &Ready, pulse: &Pulse) {
+        let vip = self.routers(ready, pulse, Begin::AtWord);
+        let until = Instant::now() + PREPARED;
+        while vip.as_ref().is_some_and(|vip| !vip.is_prepared()) && Instant::now() < until {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        self.holder.replace(vip);
+    }
+
+    fn routers(&self, ready: &Ready, pulse: &Pulse, begin: Begin) -> Option<Vip> {
+        let config = self.world.config.vip.as_ref()?;
+        let physician = physician(self.door.clone(), ready.clone(), pulse.clone());
+        Vip::start(config, physician, &self.metrics, begin)
+            .map_err(|error| tracing::error!(%error, "vip: no virtual address"))
+            .ok()
+    }
+
     /// Gives the virtual addresses to the next door before anything here ends; a second signal ends that.
     pub(super) async fn give_addresses_away(&self, signals: &mut Signals) -> Result<(), Failure> {
         let within = self.world.snapshot.patience.release;

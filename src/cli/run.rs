@@ -30,6 +30,9 @@ pub struct Run {
     /// Where the self-signed certificate is kept [default: /var/lib/seawall]
     #[arg(long, value_name = "DIR", requires = "node")]
     state_dir: Option<PathBuf>,
+    /// Take over from the Seawall that runs with the same state_dir, which then finishes what it has begun
+    #[arg(long)]
+    take_over: bool,
 }
 
 impl Run {
@@ -58,7 +61,7 @@ impl Run {
         };
         let ended = config
             .map_err(Failure::from)
-            .and_then(|config| app::run(config, self.config));
+            .and_then(|config| app::run(config, self.config, self.take_over));
         match ended {
             Ok(()) => OK,
             Err(Failure::Configuration(problems)) => {

@@ -10,6 +10,9 @@ use rustls::ServerConfig;
 use crate::config::{Config, Listen};
 use crate::net::stream;
 
+/// The time of a client that is told to come again.
+const BRIEF: Duration = Duration::from_secs(2);
+
 /// What one listener demands and believes.
 #[derive(Clone)]
 pub struct Policy {
@@ -80,6 +83,15 @@ impl Policy {
                 streams: limits.h2_streams,
             },
         }
+    }
+
+    /// The same for a client that is told to come again: it has a moment to hear that.
+    pub fn brief(&self) -> Self {
+        let mut brief = self.clone();
+        brief.patience.idle = brief.patience.idle.min(BRIEF);
+        brief.patience.head = brief.patience.head.min(BRIEF);
+        brief.patience.handshake = brief.patience.handshake.min(BRIEF);
+        brief
     }
 
     /// Whether a peer's word about its clients is taken.

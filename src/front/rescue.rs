@@ -19,6 +19,8 @@ pub enum Refusal {
     Fault(Fault),
     /// The request is malformed or could be read in two ways.
     Malformed(&'static str),
+    /// There are more clients than places.
+    Full,
     /// The name asked for is not served on this listener.
     Misdirected,
     /// Harbor's nginx does not serve this from outside either.
@@ -78,6 +80,11 @@ impl Refusal {
                 "MANIFEST_INVALID",
                 "the manifest is larger than any registry takes",
             ),
+            Refusal::Full => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "UNAVAILABLE",
+                "too many clients right now; try again shortly",
+            ),
             Refusal::Malformed(why) => (StatusCode::BAD_REQUEST, "UNSUPPORTED", why),
             Refusal::Misdirected => (
                 StatusCode::MISDIRECTED_REQUEST,
@@ -102,6 +109,7 @@ impl Refusal {
                 | Fault::NodeSilent
                 | Fault::UploadCut,
             ) => Some(HeaderValue::from_static("2")),
+            Refusal::Full => Some(HeaderValue::from_static("5")),
             _ => None,
         }
     }

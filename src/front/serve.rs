@@ -41,6 +41,8 @@ const FRAME: u32 = 64 << 10;
 const BUFFER: usize = 128 << 10;
 /// An HTTP/1.1 connection that was idle for so long keeps its stream and nothing else.
 const AWAKE: Duration = Duration::from_secs(1);
+/// So long after it was told to make no further request, an HTTP/2 client has heard it, and what it had begun has arrived.
+const HEARD: Duration = Duration::from_secs(1);
 /// A silent HTTP/2 peer is asked whether it still lives.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_WITHIN: Duration = Duration::from_secs(20);
@@ -48,9 +50,19 @@ const PING_WITHIN: Duration = Duration::from_secs(20);
 /// A connection that speaks HTTP, until its end. On the heap, so that an idle one takes up no room for its beginnings.
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Serves one connection to its end.
-pub async fn connection(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, policy: Arc<Policy>) {
-    if let Some(serving) = Box::pin(begin(stream, peer, door, policy)).await {
+/// Serves one connection to its end; on one that `is_extra`, all requests hear that there are too many.
+pub async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    door: Arc<Door>,
+    policy: Arc<Policy>,
+    is_extra: bool,
+) {
+    let policy = match is_extra {
+        true => Arc::new(policy.brief()),
+        false => policy,
+    };
+    if let Some(serving) = Box::pin(begin(stream, peer, door, policy, is_extra)).await {
         serving.await;
     }
 }
@@ -60,6 +72,7 @@ async fn begin(
     peer: SocketAddr,
     door: Arc<Door>,
     policy: Arc<Policy>,
+    is_extra: bool,
 ) -> Option<Serving> {
     let patience = policy.patience;
     let mut client = peer;
@@ -81,6 +94,7 @@ async fn begin(
         Arc::new(Session {
             door: door.clone(),
             policy: policy.clone(),
+            is_extra,
             origin: Origin::new(client.ip(), https, policy.trusts(client.ip())),
             habit: Habit::default(),
             farewells: door.drain.farewells(),
@@ -122,7 +136,6 @@ where
     let head = session.policy.patience.head;
     let stream = Loan::new(Heads::new(stream, session.turns.clone(), head));
     Box::pin(async move {
-        let _parting = session.door.drain.parting();
         loop {
             let connection = builder(session.policy.limits)
                 .serve_connection(TokioIo::new(stream.clone()), service(&session))
@@ -132,7 +145,7 @@ where
             };
             tokio::select! {
                 biased;
-                () = run(Box::pin(connection), goodbye, &session) => return,
+                () = run(Box::pin(connection), goodbye, &session, session.dismissal()) => return,
                 () = falls_asleep(&stream, &session.turns) => {}
             }
             if !wakes(&stream, &session).await {
@@ -177,7 +190,7 @@ where
     tokio::select! {
         biased;
         first = poll_fn(|cx| stream.stream().poll_first(cx)) => return matches!(first, Ok(true)),
-        () = session.goodbye() => {}
+        () = session.dismissal() => {}
         () = session.turns.idle(session.policy.patience.idle) => {}
     }
     let _ = stream.clone().shutdown().await;
@@ -205,8 +218,16 @@ where
         connection.graceful_shutdown();
     };
     Box::pin(async move {
-        let _parting = session.door.drain.parting();
-        run(Box::pin(connection), goodbye, &session).await;
+        let over = async {
+            session.goodbye().await;
+            if session.door.drain.is_gentle() {
+                session.turns.leave();
+                // For the round that says so.
+                tokio::task::yield_now().await;
+                tokio::time::sleep(HEARD).await;
+            }
+        };
+        run(Box::pin(connection), goodbye, &session, over).await;
     })
 }
 
@@ -226,9 +247,13 @@ fn service(
     })
 }
 
-/// Serves until the connection ends; says goodbye when the door drains or nobody uses it.
-async fn run<C>(mut connection: Pin<Box<C>>, goodbye: fn(Pin<&mut C>), session: &Session)
-where
+/// Serves until the connection ends; says goodbye when it is `over` or nobody uses it.
+async fn run<C>(
+    mut connection: Pin<Box<C>>,
+    goodbye: fn(Pin<&mut C>),
+    session: &Session,
+    over: impl Future<Output = ()>,
+) where
     C: Future<Output = hyper::Result<()>>,
 {
     let round = |connection: &mut Pin<Box<C>>, cx: &mut Context<'_>| {
@@ -238,7 +263,7 @@ where
     tokio::select! {
         biased;
         done = poll_fn(|cx| round(&mut connection, cx)) => return ended(done),
-        () = session.goodbye() => {}
+        () = over => {}
         () = session.turns.idle(session.policy.patience.idle) => {}
     }
     goodbye(connection.as_mut());

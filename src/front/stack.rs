@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderName, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::Door;
@@ -29,6 +30,8 @@ pub struct Session {
     pub door: Arc<Door>,
     /// The listener's policy when the connection came.
     pub policy: Arc<Policy>,
+    /// Whether it is one too many.
+    pub is_extra: bool,
     /// The client, or the forwarder in front of it.
     pub origin: Origin,
     /// Whom its requests are for.
@@ -44,6 +47,12 @@ impl Session {
     pub async fn goodbye(&self) {
         self.door.drain.goodbye(self.farewells).await;
     }
+
+    /// The same for HTTP/1, where a goodbye between two requests may cross the next one on its way. A gentle drain waits
+    /// for that and says it in the answer.
+    pub async fn dismissal(&self) {
+        self.door.drain.dismissal(self.farewells).await;
+    }
 }
 
 /// Answers one request. Never fails: whatever happens, the client gets an answer and the log a line.
@@ -51,6 +60,7 @@ pub async fn answer(session: &Session, mut request: Request<Incoming>) -> Respon
     let target = request.uri().path_and_query().cloned();
     let text = target.as_ref().map_or("/", |target| target.as_str());
     let method = request.method().clone();
+    let version = request.version();
     let id = id::take(request.headers_mut());
     let found = Survey::of(request.headers());
     // First of all, so that the record knows what it is about even if the request is refused.
@@ -90,6 +100,10 @@ pub async fn answer(session: &Session, mut request: Request<Incoming>) -> Respon
         }
     };
     record.status = response.status();
+    if (session.is_extra || session.door.drain.draining()) && version < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     response.headers_mut().entry(REQUEST_ID).or_insert(id);
     response.body_mut().record(record);
     response
@@ -102,6 +116,9 @@ async fn handle(
     target: Result<Target<'_>, Refusal>,
     record: &mut Record,
 ) -> Result<proxy::Carried, Refusal> {
+    if session.is_extra {
+        return Err(Refusal::Full);
+    }
     // Judged before anything is decided by it: what can be read in two ways is never forwarded.
     let judged = judge::judge(&request, found, &session.policy, &session.habit)?;
     let target = target?;

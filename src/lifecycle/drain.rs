@@ -36,6 +36,8 @@ const KINDS: usize = 8;
 #[derive(Debug, Default)]
 struct State {
     draining: AtomicBool,
+    /// Whether idle clients may stay until they ask once more: somebody else serves them from then on.
+    gentle: AtomicBool,
     begun: Notify,
     kinds: [(OnceLock<&'static str>, AtomicUsize); KINDS],
     others: AtomicUsize,
@@ -55,11 +57,26 @@ impl State {
 }
 
 impl Trigger {
-    /// Begins the drain. Further calls change nothing.
+    /// Begins the drain, or makes a gentle one a common one. Further calls change nothing.
     pub fn start(&self) {
+        let gentle = self.0.gentle.swap(false, SeqCst);
+        if !self.0.draining.swap(true, SeqCst) || gentle {
+            self.0.begun.notify_waiters();
+        }
+    }
+
+    /// Begins the drain of a door whose place another process has taken: nobody needs to go in a hurry. An idle
+    /// connection of HTTP/1 stays until its next answer, so that no request meets a connection that is being closed.
+    pub fn start_gently(&self) {
+        self.0.gentle.store(true, SeqCst);
         if !self.0.draining.swap(true, SeqCst) {
             self.0.begun.notify_waiters();
         }
+    }
+
+    /// Whether it is a gentle one.
+    pub fn is_gentle(&self) -> bool {
+        self.0.gentle.load(SeqCst)
     }
 
     /// Returns when the drain has begun and no work is held.
@@ -106,6 +123,11 @@ impl Watch {
         self.0.draining.load(SeqCst)
     }
 
+    /// Whether there is a drain, and a gentle one.
+    pub fn is_gentle(&self) -> bool {
+        self.draining() && self.0.gentle.load(SeqCst)
+    }
+
     /// Returns when the drain has begun.
     pub async fn started(&self) {
         loop {
@@ -133,11 +155,23 @@ impl Watch {
 
     /// Returns when the drain has begun, or when whoever remembers `farewells` was asked to leave since.
     pub async fn goodbye(&self, farewells: usize) {
+        self.parts(|| self.draining() || self.farewells() != farewells)
+            .await;
+    }
+
+    /// The same for a connection that cannot say goodbye without the risk that a request is lost: not in a gentle drain.
+    pub async fn dismissal(&self, farewells: usize) {
+        let dismissed = || self.draining() && !self.0.gentle.load(SeqCst);
+        self.parts(|| dismissed() || self.farewells() != farewells)
+            .await;
+    }
+
+    async fn parts(&self, now: impl Fn() -> bool) {
         loop {
             let begun = self.0.begun.notified();
             tokio::pin!(begun);
             begun.as_mut().enable();
-            if self.draining() || self.farewells() != farewells {
+            if now() {
                 return;
             }
             begun.await;
@@ -254,6 +288,19 @@ mod tests {
         assert!(is_ready(early.as_mut()));
         assert!(!is_ready(pin!(watch.goodbye(watch.farewells()))));
         assert!(!watch.draining());
+    }
+
+    #[test]
+    fn a_gentle_drain_dismisses_nobody_until_it_becomes_a_common_one() {
+        let (trigger, watch) = new();
+        trigger.start_gently();
+        let mut dismissed = pin!(watch.dismissal(0));
+        assert!(watch.draining());
+        assert!(is_ready(pin!(watch.goodbye(0))));
+        assert!(!is_ready(dismissed.as_mut()));
+        trigger.start();
+        assert!(is_ready(dismissed.as_mut()));
+        assert!(!trigger.is_gentle());
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub enum Signal {
     Terminate,
     /// SIGHUP: read the configuration again.
     Reload,
+    /// SIGUSR2: start the program that is installed now, which takes over from this process.
+    Renew,
 }
 
 /// The signals of this process from here on.
@@ -18,6 +20,7 @@ pub struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hangup: unix::Signal,
+    user: unix::Signal,
 }
 
 impl Signals {
@@ -27,6 +30,7 @@ impl Signals {
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
             hangup: unix::signal(SignalKind::hangup())?,
+            user: unix::signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -38,6 +42,7 @@ impl Signals {
             Some(()) = self.terminate.recv() => Signal::Terminate,
             Some(()) = self.interrupt.recv() => Signal::Terminate,
             Some(()) = self.hangup.recv() => Signal::Reload,
+            Some(()) = self.user.recv() => Signal::Renew,
             else => std::future::pending().await,
         }
     }
@@ -54,6 +59,7 @@ mod tests {
         let mut signals = Signals::listen().unwrap();
         for (raw, meaning) in [
             (Raw::SIGHUP, Signal::Reload),
+            (Raw::SIGUSR2, Signal::Renew),
             (Raw::SIGTERM, Signal::Terminate),
             (Raw::SIGINT, Signal::Terminate),
         ] {

@@ -63,6 +63,11 @@ pub fn tell_stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
+/// Tells systemd that another process is the main one from now on. Only the one that was is believed.
+pub fn tell_successor(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// Tells systemd that the process lives. Call it more often than [`watched_every`].
 pub fn tell_alive() {
     tell(&[NotifyState::Watchdog]);

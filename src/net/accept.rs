@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// `::ffff:192.0.2.1` as `192.0.2.1`, so that networks and logs see one form only.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
@@ -17,7 +17,6 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
 /// memory (pausing a little, and saying so once a second at most); an error means that the socket is unusable.
 /// May be dropped and called again without losing a connection.
 pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    static COMPLAINTS: Seldom = Seldom::new();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -28,20 +27,37 @@ pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr
                 let _ = stream.set_nodelay(true);
                 return Ok((stream, canonical(peer)));
             }
-            Err(error) => match judge(&error) {
-                Trouble::Connection => {}
-                Trouble::Resources => {
-                    let now = millis(Instant::now()).max(1);
-                    let _ = STARVED_SINCE.compare_exchange(0, now, Relaxed, Relaxed);
-                    if COMPLAINTS.due(Instant::now()) {
-                        tracing::warn!(%error, "cannot accept connections for now");
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Trouble::Socket => return Err(error),
-            },
+            Err(error) => survive(error).await?,
         }
     }
+}
+
+/// The same for a Unix socket.
+pub async fn accept_unix(listener: &UnixListener) -> io::Result<UnixStream> {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return Ok(stream),
+            Err(error) => survive(error).await?,
+        }
+    }
+}
+
+/// Returns when it is worth while to accept again; fails if it never will be.
+async fn survive(error: io::Error) -> io::Result<()> {
+    static COMPLAINTS: Seldom = Seldom::new();
+    match judge(&error) {
+        Trouble::Connection => {}
+        Trouble::Resources => {
+            let now = millis(Instant::now()).max(1);
+            let _ = STARVED_SINCE.compare_exchange(0, now, Relaxed, Relaxed);
+            if COMPLAINTS.due(Instant::now()) {
+                tracing::warn!(%error, "cannot accept connections for now");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Trouble::Socket => return Err(error),
+    }
+    Ok(())
 }
 
 /// When files or memory ran out, in milliseconds after [`BEGAN`]; 0: they did not.

@@ -16,6 +16,13 @@ use super::turns::Turns;
 /// Bytes that go out at once, however much more may come: four full TLS records.
 const PLENTY: usize = 64 << 10;
 
+/// A GOAWAY that refuses nothing (RFC 9113 §6.8): length, type, no flags, stream 0; the highest stream there can be,
+/// NO_ERROR. h2 sends one too, but with a PING right behind it, whose answer can overtake requests that the client has
+/// ready to be sent; they are refused then. This one leaves them time.
+const GOAWAY: [u8; 17] = [
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0,
+];
+
 /// A stream whose flush, while requests are under way, waits for the next time its task is polled. Whoever polls that
 /// task counts the rounds with [`Turns::round`], and flushes in every round as hyper does.
 #[derive(Debug)]
@@ -27,6 +34,8 @@ pub struct Gather<S> {
     written: usize,
     /// The round in which a flush was put off.
     put_off: Option<u32>,
+    /// Whether the client was told to leave.
+    told: bool,
 }
 
 impl<S> Gather<S> {
@@ -38,6 +47,7 @@ impl<S> Gather<S> {
             kept: Vec::new(),
             written: 0,
             put_off: None,
+            told: false,
         }
     }
 }
@@ -105,6 +115,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // h2 flushes whole frames, the first of them its settings.
+        if !self.told && self.turns.is_leaving() {
+            self.told = true;
+            self.kept.extend_from_slice(&GOAWAY);
+        }
         if !self.kept.is_empty() && self.turns.is_busy() {
             let round = self.turns.rounds();
             match self.put_off {
@@ -225,6 +240,16 @@ mod tests {
         task.flush();
         assert_eq!(task.stream.inner.0, [b"one".to_vec()]);
         assert_eq!(task.calls(), 0);
+    }
+
+    #[test]
+    fn a_client_that_is_to_leave_is_told_once_after_whole_frames() {
+        let mut task = Task::new();
+        task.write(b"frame");
+        task.turns.leave();
+        task.flush();
+        task.flush();
+        assert_eq!(task.stream.inner.0, [[&b"frame"[..], &GOAWAY].concat()]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Listening sockets.
 
-use socket2::{Domain, Protocol, Socket, Type};
+use super::handover;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::{OwnedFd, RawFd};
 
 /// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -45,6 +47,30 @@ fn open(address: SocketAddr, ahead: bool) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// A listening socket that somebody else made, ready as those of [`bind`] are.
+pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
+    let socket = TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// The sockets that systemd opened for this process, with the addresses that they listen at: as TOML has them, `unix:` and
+/// the path for one of the file system. Empty the second time.
+pub fn activated() -> io::Result<Vec<(String, OwnedFd)>> {
+    let numbers: Vec<RawFd> = sd_notify::listen_fds()?.collect();
+    let mut sockets = Vec::new();
+    for socket in handover::own(&numbers)? {
+        let address = SockRef::from(&socket).local_addr()?;
+        let text = match (address.as_socket(), address.as_pathname()) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(path)) => format!("unix:{}", path.display()),
+            (None, None) => continue,
+        };
+        sockets.push((text, socket));
+    }
+    Ok(sockets)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Turns {
     ended: AtomicU64,
     /// How often the connection's task was polled; wraps around.
     rounds: AtomicU32,
+    /// Whether the client is to make no further request here.
+    leaving: AtomicBool,
 }
 
 impl Turns {
@@ -33,6 +35,7 @@ impl Turns {
             busy: AtomicU32::new(0),
             ended: AtomicU64::new(0),
             rounds: AtomicU32::new(0),
+            leaving: AtomicBool::new(false),
         })
     }
 
@@ -45,6 +48,16 @@ impl Turns {
     /// The connection's task is polled once more.
     pub fn round(&self) {
         self.rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets an HTTP/2 client know that it is to make its further requests elsewhere, with the next round. Those that it has
+    /// begun by the time it hears that are still answered.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     pub(super) fn rounds(&self) -> u32 {
@@ -100,6 +113,8 @@ pub struct Heads<S> {
     mixed: bool,
     /// Whether something was written since the last flush: hyper flushes when it has nothing left to write.
     unflushed: bool,
+    /// Whether it is being closed: there will be no other request.
+    closing: bool,
     /// Read by [`Heads::poll_first`] and not handed on yet.
     first: Option<u8>,
 }
@@ -115,6 +130,7 @@ impl<S> Heads<S> {
             timer: None,
             mixed: false,
             unflushed: false,
+            closing: false,
             first: None,
         }
     }
@@ -122,7 +138,8 @@ impl<S> Heads<S> {
     /// Whether nothing but the stream itself knows anything of the client: every byte that was read belonged to requests
     /// that have ended, and every byte of their answers is on its way. False where that is not certain.
     pub fn is_at_rest(&self) -> bool {
-        !self.turns.is_busy() && self.due.is_none() && !self.mixed && !self.unflushed
+        let waits = !self.turns.is_busy() && self.due.is_none() && !self.closing;
+        waits && !self.mixed && !self.unflushed
     }
 
     fn poll_due(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<io::Error> {
@@ -208,6 +225,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.closing = true;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
@@ -290,6 +308,14 @@ mod tests {
         ours.read_to_end(&mut read).await.unwrap();
         assert_eq!(read, b"GET");
         assert!(!poll_fn(|cx| ours.poll_first(cx)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_being_closed_has_no_rest() {
+        let (ours, _theirs) = duplex(100);
+        let mut ours = Heads::new(ours, Turns::new(), LIMIT);
+        ours.shutdown().await.unwrap();
+        assert!(!ours.is_at_rest());
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -79,7 +79,8 @@ pub struct Journal {
     /// The node that took the last change, by project.
     latest: RwLock<HashMap<String, u64>>,
     table: Mutex<Table>,
-    disk: OnceLock<Disk>,
+    /// Locked after the table.
+    disk: RwLock<Option<Disk>>,
     /// Lines in the file.
     lines: AtomicUsize,
     /// The storages for which somebody wants it run now.
@@ -96,21 +97,62 @@ impl Journal {
     /// # Errors
     /// What the disk says; that another process has it open.
     pub fn open(&self, directory: &Path) -> io::Result<Vec<String>> {
-        if self.disk.get().is_some() {
+        let mut table = self.lock();
+        let mut disk = self.disk.write().unwrap_or_else(PoisonError::into_inner);
+        let is_own = |disk: &Disk| disk.path == directory.join(file::NAME);
+        if disk.as_ref().is_some_and(is_own) {
             return Ok(Vec::new());
         }
-        let mut table = self.lock();
-        let (disk, damage) = Disk::open(directory, &mut table)?;
+        let before = disk.take();
+        if let Some(before) = before {
+            before.close();
+        }
+        let (opened, damage) = Disk::open(directory, &mut table)?;
         self.lines.store(table.lines().len(), Relaxed);
-        // The table is locked: nobody else opens one.
-        let _ = self.disk.set(disk);
+        *disk = Some(opened);
+        drop(disk);
         self.show_all(&table);
         Ok(damage)
     }
 
+    /// Keeps what comes from here on in a file of this process's own: the journal in `directory` is another process's now.
+    ///
+    /// # Errors
+    /// What the disk says; it is kept as before then.
+    pub fn step_aside(&self, directory: &Path) -> io::Result<()> {
+        let _table = self.lock();
+        let mut disk = self.disk.write().unwrap_or_else(PoisonError::into_inner);
+        let before = disk.replace(Disk::beside(directory)?);
+        if let Some(before) = before {
+            before.close();
+        }
+        Ok(())
+    }
+
+    /// Takes in what processes that have ended kept beside the journal in `directory`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn gather(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let mut table = self.lock();
+        let damage = file::gather(directory, &mut table)?;
+        if let Some(disk) = self.disk().as_ref() {
+            let lines = table.lines();
+            self.lines.store(lines.len(), Relaxed);
+            disk.anew(lines);
+        }
+        file::forget_beside(directory);
+        self.show_all(&table);
+        Ok(damage)
+    }
+
+    fn disk(&self) -> RwLockReadGuard<'_, Option<Disk>> {
+        self.disk.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether it is kept on disk.
     pub fn is_open(&self) -> bool {
-        self.disk.get().is_some()
+        self.disk().is_some()
     }
 
     /// Takes over where the nodes' data are; `None`: nothing is kept any more. At most `most` entries are kept.
@@ -138,12 +180,13 @@ impl Journal {
     }
 
     async fn enter(&self, change: Change, found: bool) -> io::Result<()> {
-        let Some(disk) = self.disk.get() else {
-            return Ok(());
-        };
         let repository = change.repository.clone();
         let written = {
             let mut table = self.lock();
+            let disk = self.disk();
+            let Some(disk) = disk.as_ref() else {
+                return Ok(());
+            };
             let lines = table.enter(change, found)?;
             if lines.is_empty() {
                 return Ok(());
@@ -228,7 +271,7 @@ impl Journal {
             Line::Kept(Box::new(entry))
         };
         self.show(&table, &repository);
-        if let Some(disk) = self.disk.get().filter(|_| own) {
+        if let Some(disk) = self.disk().as_ref().filter(|_| own) {
             self.count(disk, &table, 1);
             disk.note(vec![line]);
         }
@@ -281,7 +324,7 @@ impl Journal {
     pub fn note_well(&self, store: &str, span: table::Span) {
         let mut table = self.lock();
         table.well.insert(store.to_owned(), span);
-        if let Some(disk) = self.disk.get() {
+        if let Some(disk) = self.disk().as_ref() {
             self.count(disk, &table, 1);
             disk.note(vec![Line::Well(store.to_owned(), span)]);
         }

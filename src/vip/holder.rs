@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
+use super::legacy::{Identity, Legacy};
 use super::router::Standing;
 use super::run::Vip;
 use crate::lifecycle::drain::Watch;
@@ -67,6 +68,21 @@ impl Holder {
         if let Some(vip) = self.vip.load_full() {
             self.part(&vip, within).await;
             vip.stop().await;
+        }
+    }
+
+    /// Leaves the routers that have these identities to another process; see [`Vip::yield_to`].
+    pub async fn yield_to(&self, identities: Vec<Identity>) -> Vec<Legacy> {
+        match self.vip.swap(None) {
+            Some(vip) => vip.yield_to(identities).await,
+            None => Vec::new(),
+        }
+    }
+
+    /// Goes on with what another process left; see [`Vip::inherit`].
+    pub async fn inherit(&self, legacies: Vec<Legacy>) {
+        if let Some(vip) = self.vip.load_full() {
+            vip.inherit(legacies).await;
         }
     }
 

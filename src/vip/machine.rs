@@ -190,6 +190,24 @@ impl Machine {
         }
     }
 
+    /// Goes on as the master that another process on this host was: neighbours and peers learn nothing new.
+    pub fn inherit(&mut self, now: Instant) {
+        if self.state != State::Init {
+            return;
+        }
+        self.advertise(now);
+        self.actions.push(Action::Hold);
+        self.announce = Some(now + ANNOUNCE_AGAIN);
+        self.enter(State::Master, now);
+    }
+
+    /// The last advert before another process goes on: its peers wait for the next one from here.
+    pub fn pause(&mut self, now: Instant) {
+        if self.state == State::Master {
+            self.advertise(now);
+        }
+    }
+
     /// Another priority from now on; masters say so with their next advert.
     pub fn set_priority(&mut self, priority: u8, now: Instant) {
         if self.priority == priority {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::address::Address;
 use super::announce::Announcer;
+use super::legacy::{Identity, Legacy, Stood};
 use super::link::Link;
 use super::machine::{Action, Machine, News, State, Terms};
 use super::netlink::Netlink;
@@ -67,6 +68,8 @@ pub struct Router {
     source: Option<IpAddr>,
     held: Vec<Address>,
     hardware: Option<VirtualMac>,
+    /// Whether another process left its virtual interface to this one.
+    inherits: bool,
     since: SystemTime,
     counters: HashMap<IpAddr, u64>,
     /// That of the last advert of ours.
@@ -125,6 +128,7 @@ impl Router {
             source: None,
             held: Vec::new(),
             hardware: None,
+            inherits: false,
             since: SystemTime::now(),
             counters: HashMap::new(),
             counter: 0,
@@ -259,6 +263,42 @@ impl Router {
         (Instant::now() < *until).then(|| why.clone())
     }
 
+    /// Whether the system has told of its interface, and it has a wire or will have none soon: it could start.
+    pub fn is_prepared(&self) -> bool {
+        self.seen && (self.wire.is_some() || self.source.is_none())
+    }
+
+    /// Goes on as the router that another process left, if it left this one. To be called before it is started.
+    pub fn inherit(&mut self, legacies: &[Legacy], now: Instant) {
+        let identity = Identity::of(&self.config, self.virtual_mac);
+        let Some(legacy) = legacies.iter().find(|legacy| legacy.identity == identity) else {
+            return;
+        };
+        self.counter = self.counter.max(legacy.counter);
+        self.counters.clone_from(&legacy.heard);
+        match legacy.stood {
+            Stood::Master => {
+                self.inherits = true;
+                self.machine.inherit(now);
+            }
+            Stood::Released => self.machine.release(now),
+            Stood::Otherwise => {}
+        }
+    }
+
+    /// What the next process needs to go on with it. The addresses have their whole lifetimes from here.
+    pub async fn bequeath(&mut self, now: Instant) -> Legacy {
+        self.refresh(now).await;
+        self.machine.pause(now);
+        self.act().await;
+        Legacy {
+            identity: Identity::of(&self.config, self.virtual_mac),
+            stood: self.machine.state().into(),
+            counter: self.counter,
+            heard: self.counters.clone(),
+        }
+    }
+
     /// Says whether the door as a whole is fit, and why not; `nodes`: whether there is a node to serve.
     pub fn judge(&mut self, trouble: Option<&str>, nodes: bool, now: Instant) {
         if !self.seen {
@@ -379,7 +419,16 @@ impl Router {
                 Some(IpAddr::V6(_)) => Family::V6,
                 _ => Family::V4,
             };
-            match VirtualMac::create(&self.netlink, link, family, self.config.router_id).await {
+            let (netlink, id) = (&self.netlink, self.config.router_id);
+            let left = match std::mem::take(&mut self.inherits) {
+                true => VirtualMac::find(netlink, link, family, id).await,
+                false => Ok(None),
+            };
+            let made = match left {
+                Ok(Some(left)) => Ok(left),
+                Ok(None) | Err(_) => VirtualMac::create(netlink, link, family, id).await,
+            };
+            match made {
                 Ok(hardware) => {
                     index = hardware.link().index;
                     self.hardware = Some(hardware);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::legacy::{Identity, Legacy};
 use super::link::{Link, Watch};
 use super::machine::State;
 use super::netlink::Netlink;
@@ -48,6 +50,19 @@ enum Order {
     Release,
     Claim,
     Stop,
+    /// Begin, with what another process left.
+    Inherit(Vec<Legacy>),
+    /// Leave these to another process and give the others away.
+    Yield(Vec<Identity>, oneshot::Sender<Vec<Legacy>>),
+}
+
+/// When the routers take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// From the start.
+    Now,
+    /// After [`Vip::inherit`]: another process still speaks for them.
+    AtWord,
 }
 
 /// What comes in from outside.
@@ -62,6 +77,7 @@ enum Event {
 pub struct Vip {
     orders: mpsc::Sender<(Order, oneshot::Sender<()>)>,
     standings: Arc<Mutex<Vec<Standing>>>,
+    prepared: Arc<AtomicBool>,
 }
 
 impl Vip {
@@ -73,10 +89,16 @@ impl Vip {
         config: &config::Vip,
         physician: Physician,
         metrics: &Metrics,
+        begin: Begin,
     ) -> io::Result<Self> {
+        let prepared = Arc::<AtomicBool>::default();
         let (orders, ordered) = mpsc::channel(16);
         let standings = Arc::<Mutex<Vec<Standing>>>::default();
-        let (config, metrics, shown) = (config.clone(), metrics.clone(), standings.clone());
+        let (config, metrics) = (config.clone(), metrics.clone());
+        let shown = Shown {
+            standings: standings.clone(),
+            prepared: prepared.clone(),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -84,13 +106,17 @@ impl Vip {
             .name("seawall-vip".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
-                    match Keeper::new(&config, physician, &metrics, shown) {
+                    match Keeper::new(&config, physician, &metrics, shown, begin) {
                         Ok(keeper) => keeper.run(ordered).await,
                         Err(error) => tracing::error!(%error, "vip: no virtual address"),
                     }
                 });
             })?;
-        Ok(Vip { orders, standings })
+        Ok(Vip {
+            orders,
+            standings,
+            prepared,
+        })
     }
 
     /// Every virtual router, in the order of the configuration.
@@ -121,6 +147,24 @@ impl Vip {
         self.order(Order::Stop).await;
     }
 
+    /// Whether every router knows its interface and could go on with what another process leaves.
+    pub fn is_prepared(&self) -> bool {
+        self.prepared.load(Ordering::Acquire)
+    }
+
+    /// Begins, with what another process left; whatever it did not leave begins as at a start.
+    pub async fn inherit(&self, legacies: Vec<Legacy>) {
+        self.order(Order::Inherit(legacies)).await;
+    }
+
+    /// Falls silent and ends the thread: another process goes on with the routers that have these identities, whose
+    /// addresses stay for the rest of their lifetimes. Those of all others are given away.
+    pub async fn yield_to(&self, identities: Vec<Identity>) -> Vec<Legacy> {
+        let (tell, told) = oneshot::channel();
+        self.order(Order::Yield(identities, tell)).await;
+        told.await.unwrap_or_default()
+    }
+
     async fn order(&self, order: Order) {
         let (done, wait) = oneshot::channel();
         if self.orders.send((order, done)).await.is_ok() {
@@ -129,14 +173,23 @@ impl Vip {
     }
 }
 
+/// What others see of the thread.
+struct Shown {
+    standings: Arc<Mutex<Vec<Standing>>>,
+    prepared: Arc<AtomicBool>,
+}
+
 /// What the thread keeps.
 struct Keeper {
     routers: Vec<Router>,
+    virtual_mac: bool,
+    /// Whether another process still speaks for the routers.
+    waits: bool,
     physician: Physician,
     /// Since when something is wrong with the door, or was last.
     trouble: Steady,
     nodes: Steady,
-    standings: Arc<Mutex<Vec<Standing>>>,
+    shown: Shown,
     events: mpsc::Receiver<Event>,
     tell: mpsc::Sender<Event>,
     /// Who listens on wires and interfaces.
@@ -148,7 +201,8 @@ impl Keeper {
         config: &config::Vip,
         physician: Physician,
         metrics: &Metrics,
-        standings: Arc<Mutex<Vec<Standing>>>,
+        shown: Shown,
+        begin: Begin,
     ) -> io::Result<Self> {
         let netlink = Netlink::open()?;
         let router = |instance: &config::VipInstance| {
@@ -174,10 +228,12 @@ impl Keeper {
         }
         Ok(Keeper {
             routers,
+            virtual_mac: config.virtual_mac,
+            waits: begin == Begin::AtWord,
             physician,
             trouble: Steady::new(Duration::ZERO, CALM),
             nodes: Steady::new(WITHOUT_NODES, CALM),
-            standings,
+            shown,
             events,
             tell,
             ears,
@@ -218,9 +274,10 @@ impl Keeper {
                 }
                 Some((order, tell)) = ordered.recv() => {
                     self.tick().await;
-                    self.obey(&order).await;
+                    let over = matches!(order, Order::Stop | Order::Yield(..));
+                    self.obey(order).await;
                     done = Some(tell);
-                    if matches!(order, Order::Stop) {
+                    if over {
                         self.show();
                         let _ = done.take().map(|done| done.send(()));
                         return;
@@ -298,14 +355,29 @@ impl Keeper {
         }
     }
 
-    async fn obey(&mut self, order: &Order) {
+    async fn obey(&mut self, order: Order) {
         let now = Instant::now();
+        let mut legacies = Vec::new();
         for router in &mut self.routers {
-            match order {
+            match &order {
                 Order::Release | Order::Stop => router.machine.release(now),
                 Order::Claim => router.machine.claim(now),
+                Order::Inherit(legacies) => router.inherit(legacies, now),
+                Order::Yield(wanted, _) => {
+                    if wanted.contains(&Identity::of(&router.config, self.virtual_mac)) {
+                        legacies.push(router.bequeath(now).await);
+                        continue;
+                    }
+                    router.machine.release(now);
+                }
             }
             router.act().await;
+        }
+        match order {
+            Order::Inherit(_) => self.waits = false,
+            // Whoever does not wait any more takes nothing over.
+            Order::Yield(_, tell) => drop(tell.send(legacies)),
+            Order::Release | Order::Claim | Order::Stop => {}
         }
     }
 
@@ -373,6 +445,9 @@ impl Keeper {
         let Fitness { trouble, nodes } = (self.physician)(now);
         let well = self.trouble.see(trouble.is_none(), now);
         let nodes = self.nodes.see(nodes, now);
+        if self.waits {
+            return;
+        }
         let trouble = (!well)
             .then(|| trouble.unwrap_or_else(|| "this door was not well a moment ago".to_owned()));
         for at in 0..self.routers.len() {
@@ -404,10 +479,10 @@ impl Keeper {
 
     fn show(&self) {
         let standings = self.routers.iter().map(Router::standing).collect();
-        *self
-            .standings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = standings;
+        let shown = &self.shown.standings;
+        *shown.lock().unwrap_or_else(PoisonError::into_inner) = standings;
+        let prepared = self.routers.iter().all(Router::is_prepared);
+        self.shown.prepared.store(prepared, Ordering::Release);
     }
 }
 

@@ -83,6 +83,20 @@ impl VirtualMac {
         }
     }
 
+    /// The interface that another process made, if it is there.
+    pub async fn find(
+        netlink: &Netlink,
+        parent: &Link,
+        family: Family,
+        router_id: u8,
+    ) -> io::Result<Option<VirtualMac>> {
+        let found = Link::find(netlink, &name(parent.index, family, router_id)).await?;
+        Ok(found.map(|link| VirtualMac {
+            netlink: netlink.clone(),
+            link,
+        }))
+    }
+
     /// The interface that holds the shared addresses and announces them.
     pub fn link(&self) -> &Link {
         &self.link

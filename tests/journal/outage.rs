@@ -93,6 +93,25 @@ async fn a_door_that_crashed_in_between_still_knows_what_the_peer_lacks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_takes_over_has_the_journal_and_what_the_one_before_still_did() {
+    let apart = paired(Dialect::Harbor2, &format!("{ACCOUNT}{QUICK}")).await;
+    let mut outage = Outage::begin(apart).await;
+    let before = journal(outage.door()).len();
+    let mut elder = outage.apart.door.as_mut().unwrap().take_over();
+    assert!(elder.wait(SOON).success());
+    let door = outage.door();
+    eventually("everything is there", SOON, || {
+        journal(door).len() == before
+    });
+    let client = pusher(door);
+    let digest = push(&client, "library/later", "1", "later").await.unwrap();
+    outage
+        .pushed
+        .push(("library/later".to_owned(), "1".to_owned(), digest));
+    outage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_it_needs_the_store() {
     let mut store = RedisServer::start();
     let sessions = format!("[sessions]\nstore = \"redis://{}/8\"\n", store.address);

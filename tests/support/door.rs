@@ -61,9 +61,15 @@ impl Plan {
     }
 }
 
-/// A running Seawall; killed when dropped.
-pub struct Door {
+/// The process of a Seawall; killed when dropped.
+pub struct Process {
     child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// A running Seawall.
+pub struct Door {
+    process: Process,
     /// Where clients connect by TLS.
     pub address: SocketAddr,
     /// Where operators ask.
@@ -71,7 +77,112 @@ pub struct Door {
     /// The authority that signed its certificate.
     pub authority: Authority,
     directory: tempfile::TempDir,
-    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    /// Starts one with the configuration in `file`, and does not wait for it.
+    pub fn start(file: &Path, more: &[&str]) -> Self {
+        Self::from(
+            Command::new(env!("CARGO_BIN_EXE_seawall"))
+                .args(["run", "-c"])
+                .arg(file)
+                .args(more),
+        )
+    }
+
+    /// Starts `command`, which may take another way to a Seawall.
+    pub fn from(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("seawall starts");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let stderr = BufReader::new(child.stderr.take().expect("its log"));
+        let keep = lines.clone();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                keep.lock().unwrap().push(line);
+            }
+        });
+        Process { child, lines }
+    }
+
+    /// Waits until it has said `text`.
+    pub fn says(&mut self, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.said(text) {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                // What it said last may still be on its way.
+                std::thread::sleep(Duration::from_millis(100));
+                assert!(
+                    self.said(text),
+                    "seawall ended with {status}: {:#?}",
+                    self.log()
+                );
+            }
+            assert!(
+                Instant::now() < deadline,
+                "seawall does not say {text}: {:#?}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// Whether any line of its log has `text` in it.
+    pub fn said(&self, text: &str) -> bool {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().any(|line| line.contains(text))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it lives");
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it was ours") {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "seawall did not end: {:#?}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let lines = self.log();
+            let from = lines.len().saturating_sub(60);
+            eprintln!(
+                "the last lines of process {}:\n{}",
+                self.pid(),
+                lines[from..].join("\n")
+            );
+        }
+    }
 }
 
 impl Door {
@@ -89,44 +200,47 @@ impl Door {
         let admin = ports::free();
         let file = directory.path().join("seawall.toml");
         std::fs::write(&file, config(plan, address, admin)).expect("a configuration");
-        let (child, lines) = launch(&file);
-        let mut door = Door {
-            child,
+        let mut process = Process::start(&file, &[]);
+        process.says("\"listening\"");
+        Door {
+            process,
             address,
             admin,
             authority,
             directory,
-            lines,
-        };
-        door.listens();
-        door
-    }
-
-    fn listens(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.said("\"listening\"") {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("seawall ended with {status}: {:#?}", self.log());
-            }
-            assert!(
-                Instant::now() < deadline,
-                "seawall does not listen: {:#?}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// Kills it at once, without a chance to write anything.
     pub fn crash(&mut self) {
-        self.child.kill().expect("it lives");
-        self.child.wait().expect("it was ours");
+        self.process.child.kill().expect("it lives");
+        self.process.child.wait().expect("it was ours");
     }
 
     /// Starts it again where it was, with the files that it left; its log begins anew.
     pub fn start_again(&mut self) {
-        (self.child, self.lines) = launch(&self.directory.path().join("seawall.toml"));
-        self.listens();
+        self.process = Process::start(&self.file(), &[]);
+        self.process.says("\"listening\"");
+    }
+
+    /// Starts another process that takes over. From here on the door is that one; what comes back is the one before.
+    pub fn take_over(&mut self) -> Process {
+        let mut heir = self.heir();
+        heir.says("took over");
+        let mut elder = std::mem::replace(&mut self.process, heir);
+        // Until then it may accept one more client, and send it away.
+        elder.says("draining");
+        elder
+    }
+
+    /// Starts another process that is to take over, and does not wait for it.
+    pub fn heir(&self) -> Process {
+        Process::start(&self.file(), &["--take-over"])
+    }
+
+    /// Its configuration.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("seawall.toml")
     }
 
     /// `https://host:port`.
@@ -151,21 +265,17 @@ impl Door {
 
     /// The process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// Everything it logged so far.
     pub fn log(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.process.log()
     }
 
     /// Whether any line of its log has `text` in it.
     pub fn said(&self, text: &str) -> bool {
-        self.lines
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|line| line.contains(text))
+        self.process.said(text)
     }
 
     /// The access log so far.
@@ -179,29 +289,18 @@ impl Door {
 
     /// Writes another configuration over the one it runs with; takes effect on reload.
     pub fn rewrite(&self, plan: &Plan) {
-        let file = self.directory.path().join("seawall.toml");
-        std::fs::write(file, config(plan, self.address, self.admin)).expect("a configuration");
+        std::fs::write(self.file(), config(plan, self.address, self.admin))
+            .expect("a configuration");
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it lives");
+        self.process.signal(signal);
     }
 
     /// Waits for its end.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
-        let deadline = Instant::now() + limit;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it was ours") {
-                return status;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "seawall did not end: {:#?}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.process.wait(limit)
     }
 
     /// A request to its admin listener: status and body.
@@ -253,8 +352,8 @@ impl Door {
 
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .expect("its status");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
         let line = status
             .lines()
             .find(|line| line.starts_with("VmRSS:"))
@@ -265,39 +364,6 @@ impl Door {
             .expect("a number")
             * 1024
     }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let lines = self.log();
-            let from = lines.len().saturating_sub(60);
-            eprintln!("the door's last lines:\n{}", lines[from..].join("\n"));
-        }
-    }
-}
-
-/// A process, and what it logs from now on.
-fn launch(file: &Path) -> (Child, Arc<Mutex<Vec<String>>>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_seawall"))
-        .args(["run", "-c"])
-        .arg(file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("seawall starts");
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let stderr = BufReader::new(child.stderr.take().expect("its log"));
-    let keep = lines.clone();
-    std::thread::spawn(move || {
-        for line in stderr.lines().map_while(Result::ok) {
-            keep.lock().unwrap().push(line);
-        }
-    });
-    (child, lines)
 }
 
 fn config(plan: &Plan, address: SocketAddr, admin: SocketAddr) -> String {

@@ -190,12 +190,33 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// Lets it go on with another plan; its nodes stay.
-    pub fn reload(&self, plan: &Plan) {
+    /// Starts another process that takes over, and returns when it has. The door is that one from here on; what comes back
+    /// is the one before.
+    pub fn take_over(&mut self) -> Running {
+        let file = self.directory.path().join("seawall.toml");
+        let file = file.display().to_string();
+        let arguments = ["run", "-c", &file, "--take-over"];
+        let heir = self.host.spawn(env!("CARGO_BIN_EXE_seawall"), arguments);
+        heir.says("took over");
+        std::mem::replace(&mut self.running, heir)
+    }
+
+    /// Writes another plan for the next start, reload or process; its nodes stay.
+    pub fn rewrite(&self, plan: &Plan) {
         let text = plan.text(&self.url, &self.directory.path().join("admin"));
         std::fs::write(self.directory.path().join("seawall.toml"), text).unwrap();
+    }
+
+    /// Lets it go on with another plan; its nodes stay.
+    pub fn reload(&self, plan: &Plan) {
+        self.rewrite(plan);
         let told = self.tell(&["reload"]);
         assert!(told.status.success(), "{told:?}");
+    }
+
+    /// The directory with its configuration and state.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Its log so far.

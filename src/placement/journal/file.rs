@@ -8,6 +8,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use nix::fcntl::{Flock, FlockArg};
 use tokio::sync::oneshot;
@@ -28,46 +29,70 @@ enum Order {
     Anew(Vec<Line>),
 }
 
+/// What a journal's file is called. One that a process keeps beside it has its number before the end.
+pub const NAME: &str = "changes.jsonl";
+
 /// The file, through the thread that writes it.
 #[derive(Debug)]
 pub struct Disk {
     orders: Sender<Order>,
+    writer: JoinHandle<()>,
     /// Where it is.
     pub path: PathBuf,
 }
 
 impl Disk {
-    /// Opens the journal in `directory`, which is made if need be, and reads what it has into `table`. What cannot be
-    /// read is told in words, each with file and line, and is kept in a copy.
+    /// Opens the journal in `directory`, which is made if need be, and takes into `table` what it has and what ended
+    /// processes kept beside it. What cannot be read is told in words, each with file and line, and is kept in a copy.
     ///
     /// # Errors
     /// What the disk says; that another process has it open.
     pub fn open(directory: &Path, table: &mut Table) -> io::Result<(Self, Vec<String>)> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)?;
-        let path = directory.join("changes.jsonl");
+        make(directory)?;
+        let path = directory.join(NAME);
         let guard = guard(&directory.join("lock"))?;
-        let damage = match File::open(&path) {
-            Ok(file) => read(&path, file, table)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        if !damage.is_empty() {
-            fs::copy(&path, directory.join("changes.damaged"))?;
-        }
-        let file = write_anew(&path, &table.lines())?;
+        let mut damage = read_into(&path, table)?;
+        damage.extend(gather(directory, table)?);
+        let disk = Self::start(path, guard, &table.lines())?;
+        forget_beside(directory);
+        Ok((disk, damage))
+    }
+
+    /// A file of this process's own beside the journal, which another process writes.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn beside(directory: &Path) -> io::Result<Self> {
+        make(directory)?;
+        let path = beside(directory, std::process::id());
+        let guard = guard(&path.with_extension("lock"))?;
+        Self::start(path, guard, &[])
+    }
+
+    fn start(path: PathBuf, guard: Flock<File>, lines: &[Line]) -> io::Result<Self> {
+        let file = write_anew(&path, lines)?;
         let (orders, queue) = channel();
         let mut writer = Writer {
             path: path.clone(),
             file,
             _guard: guard,
         };
-        std::thread::Builder::new()
+        let writer = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&queue))?;
-        Ok((Disk { orders, path }, damage))
+        Ok(Disk {
+            orders,
+            writer,
+            path,
+        })
+    }
+
+    /// Returns when everything is written and another process may open it.
+    pub fn close(self) {
+        let Disk { orders, writer, .. } = self;
+        drop(orders);
+        // One that panicked has let go, too.
+        let _ = writer.join();
     }
 
     /// Adds lines; the receiver hears when they are on disk. The order of calls is the order in the file.
@@ -87,6 +112,69 @@ impl Disk {
     pub fn anew(&self, lines: Vec<Line>) {
         let _ = self.orders.send(Order::Anew(lines));
     }
+}
+
+fn make(directory: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+}
+
+fn beside(directory: &Path, process: u32) -> PathBuf {
+    directory.join(format!("changes.{process}.jsonl"))
+}
+
+/// The number of the process that kept a file beside the journal.
+fn process_of(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.to_str()?;
+    let number = name.strip_prefix("changes.")?.strip_suffix(".jsonl")?;
+    number.parse().ok()
+}
+
+/// Takes into `table` what processes kept beside the journal that have ended.
+///
+/// # Errors
+/// What the disk says.
+pub fn gather(directory: &Path, table: &mut Table) -> io::Result<Vec<String>> {
+    let mut damage = Vec::new();
+    for found in fs::read_dir(directory)? {
+        let path = found?.path();
+        let other = process_of(&path).is_some_and(|process| process != std::process::id());
+        let lock = path.with_extension("lock");
+        // Whoever still writes it says so by its lock.
+        if let Some(_guard) = other.then(|| guard(&lock).ok()).flatten() {
+            damage.extend(read_into(&path, table)?);
+        }
+    }
+    Ok(damage)
+}
+
+/// Removes what was gathered, now that the journal has it, and this process's own file beside it.
+pub fn forget_beside(directory: &Path) {
+    let found = fs::read_dir(directory).into_iter().flatten().flatten();
+    for path in found.map(|found| found.path()) {
+        let lock = path.with_extension("lock");
+        if process_of(&path).is_some() && guard(&lock).is_ok() {
+            let _ = fs::remove_file(path).and_then(|()| fs::remove_file(lock));
+        }
+    }
+}
+
+/// Reads a file, if it is there, and takes what it has into `table`, unless that knows something later.
+fn read_into(path: &Path, table: &mut Table) -> io::Result<Vec<String>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Table::default();
+    let damage = read(path, file, &mut found)?;
+    if !damage.is_empty() {
+        fs::copy(path, path.with_extension("damaged"))?;
+    }
+    table.merge(found);
+    Ok(damage)
 }
 
 /// Two processes that write the same file anew would lose each other's lines.

@@ -222,6 +222,19 @@ impl Table {
         lines
     }
 
+    /// Takes in what another table has, unless this one knows something later.
+    pub fn merge(&mut self, other: Table) {
+        for entry in other.entries.into_values() {
+            let known = self.entries.get(&entry.id);
+            if known.is_none_or(|known| known.at < entry.at) {
+                self.put(entry);
+            }
+        }
+        for (store, span) in other.well {
+            self.well.entry(store).or_insert(span);
+        }
+    }
+
     /// Does what a line of the file says.
     pub fn apply(&mut self, line: Line) {
         match line {

@@ -57,9 +57,9 @@ fn text(directory: &Path) -> String {
 
 /// Once the writer has done what was asked of it so far.
 async fn settled(journal: &Journal) {
-    let disk = journal.disk.get().unwrap();
-    disk.add(Vec::new()).await.ok();
-    disk.add(vec![Line::Over("none".to_owned())])
+    let add = |lines| journal.disk().as_ref().unwrap().add(lines);
+    add(Vec::new()).await.ok();
+    add(vec![Line::Over("none".to_owned())])
         .await
         .unwrap()
         .unwrap();
@@ -346,4 +346,45 @@ async fn what_is_pushed_again_at_another_door_is_not_to_be_deleted_any_more() {
         assert!(journal.lacks("p/app", "sha256:1").is_empty());
         assert!(!journal.lacks("p/app", "1").is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_a_process_keeps_while_another_has_the_journal_is_gathered_at_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let elder = open(directory.path());
+    elder.keep(push("p/r", "1", "sha256:1", 1)).await.unwrap();
+    elder.step_aside(directory.path()).unwrap();
+    let heir = open(directory.path());
+    elder.keep(push("p/r", "2", "sha256:2", 2)).await.unwrap();
+    heir.keep(push("p/r", "3", "sha256:3", 3)).await.unwrap();
+    assert_eq!((all(&elder).len(), all(&heir).len()), (2, 2));
+    // The file beside is of this very process here: another one would find it by its lock.
+    let own = directory
+        .path()
+        .join(format!("changes.{}.jsonl", std::process::id()));
+    let others = directory.path().join("changes.1.jsonl");
+    std::fs::copy(&own, &others).unwrap();
+    heir.gather(directory.path()).unwrap();
+    assert_eq!(all(&heir).len(), 3);
+    assert!(!others.exists());
+    assert!(own.exists(), "whoever holds it still writes it");
+}
+
+#[tokio::test]
+async fn a_process_that_lost_its_heir_goes_on_with_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    journal.keep(push("p/r", "1", "sha256:1", 1)).await.unwrap();
+    journal.step_aside(directory.path()).unwrap();
+    journal.keep(push("p/r", "1", "sha256:9", 2)).await.unwrap();
+    journal.open(directory.path()).unwrap();
+    journal.keep(push("p/r", "2", "sha256:2", 3)).await.unwrap();
+    settled(&journal).await;
+    let text = text(directory.path());
+    assert!(
+        text.contains("sha256:9") && text.contains("sha256:2"),
+        "{text}"
+    );
+    let left = std::fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(left, 2, "the journal and its lock");
 }

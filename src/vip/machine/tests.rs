@@ -54,6 +54,31 @@ fn without_a_master_a_backup_takes_over_after_three_adverts_and_its_skew() {
 }
 
 #[test]
+fn who_inherits_the_addresses_is_master_with_an_advert_at_once_and_tells_no_neighbour() {
+    let now = Instant::now();
+    let mut machine = Machine::new(terms(), ip(1), 156, now);
+    machine.inherit(now);
+    let became = Action::Tell(News::Became(State::Master));
+    let actions = machine.actions();
+    assert_eq!(actions, [Action::Send(156), Action::Hold, became]);
+    assert_eq!(machine.next_deadline(), Some(now + SECOND));
+    machine.start(now);
+    assert_eq!(machine.state(), State::Master);
+}
+
+#[test]
+fn a_master_that_pauses_says_so_by_one_more_advert_and_stays_what_it_was() {
+    let now = Instant::now();
+    let mut machine = master(156, now);
+    machine.pause(now + 5 * SECOND);
+    assert_eq!(machine.actions(), [Action::Send(156)]);
+    assert_eq!(machine.state(), State::Master);
+    let mut backup = started(156, now);
+    backup.pause(now);
+    assert!(backup.actions().is_empty());
+}
+
+#[test]
 fn the_owner_of_the_address_waits_for_nobody() {
     let now = Instant::now();
     assert_eq!(started(255, now).state(), State::Master);

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::Path;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,7 +13,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -101,20 +103,48 @@ impl Body for Piped {
     }
 }
 
-/// Connects by TLS and offers `protocols`; believes only the authority in `ca`.
+/// Where a door is, whichever process is behind it.
+#[derive(Clone)]
+pub struct Entrance {
+    address: SocketAddr,
+    ca: PathBuf,
+}
+
+impl Entrance {
+    /// That of `door`.
+    pub fn of(door: &Door) -> Self {
+        Self::at(door.address, door)
+    }
+
+    /// Another one of it.
+    pub fn at(address: SocketAddr, door: &Door) -> Self {
+        Entrance {
+            address,
+            ca: door.ca(),
+        }
+    }
+}
+
+/// Connects by TLS and offers `protocols`; believes only the authority of the door.
 pub async fn dial(door: &Door, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
-    let stream = TcpStream::connect(door.address).await.expect("a listener");
-    stream.set_nodelay(true).unwrap();
+    let entrance = Entrance::of(door);
+    let dialled = dial_at(&entrance, protocols);
+    soon("a handshake", dialled).await.expect("a handshake")
+}
+
+async fn dial_at(entrance: &Entrance, protocols: &[&[u8]]) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(entrance.address).await?;
+    stream.set_nodelay(true)?;
     let mut config =
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots(&door.ca()))
+            .with_root_certificates(roots(&entrance.ca))
             .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let name = ServerName::try_from("localhost").unwrap();
-    let handshake = TlsConnector::from(Arc::new(config)).connect(name, stream);
-    soon("a handshake", handshake).await.expect("a handshake")
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(name, stream).await
 }
 
 fn roots(ca: &Path) -> RootCertStore {
@@ -148,31 +178,39 @@ pub struct Raw {
 impl Raw {
     /// Connects.
     pub async fn connect(door: &Door, protocol: Protocol) -> Self {
+        let entrance = Entrance::of(door);
+        let connected = soon("a connection", Self::at(&entrance, protocol));
+        connected.await.expect("a connection")
+    }
+
+    /// The same for a client that outlives the process behind the door.
+    pub async fn at(entrance: &Entrance, protocol: Protocol) -> io::Result<Self> {
         let name: &[u8] = match protocol {
             Protocol::Http1 => b"http/1.1",
             Protocol::Http2 => b"h2",
         };
-        let stream = dial(door, &[name]).await;
+        let stream = dial_at(entrance, &[name]).await?;
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(name));
         let stream = TokioIo::new(stream);
         let (sender, ended) = match protocol {
             Protocol::Http1 => {
-                let (sender, connection) = http1::handshake(stream).await.unwrap();
+                let (sender, connection) =
+                    http1::handshake(stream).await.map_err(io::Error::other)?;
                 (Sender::One(sender), tokio::spawn(connection))
             }
             Protocol::Http2 => {
                 let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                     .handshake(stream)
                     .await
-                    .unwrap();
+                    .map_err(io::Error::other)?;
                 (Sender::Two(sender), tokio::spawn(connection))
             }
         };
-        Raw {
+        Ok(Raw {
             sender,
-            authority: door.registry(),
+            authority: entrance.address.to_string(),
             ended,
-        }
+        })
     }
 
     /// Sends a request; the head of the answer.
@@ -245,7 +283,12 @@ impl Raw {
 
 /// Path and query of an answer's Location.
 pub fn next<B>(answer: &Response<B>) -> String {
-    let location = answer.headers().get(header::LOCATION).expect("a Location");
+    path(answer.headers())
+}
+
+/// The same of its headers.
+pub fn path(headers: &HeaderMap) -> String {
+    let location = headers.get(header::LOCATION).expect("a Location");
     let uri: http::Uri = location.to_str().unwrap().parse().unwrap();
     uri.path_and_query().unwrap().to_string()
 }
