@@ -19,18 +19,21 @@ demo:
 
 # What measures time must not share the machine with other tests: it runs afterwards, one by one.
 ALONE := sticky::failover
+# The same for downloads by many clients at a time, which also drop packets, as only root can.
+STORM := resume::storm
 # Virtual addresses are tried in network namespaces, which only root can make. They wait more than they work, and those
 # that measure let no other one measure.
 NAMESPACES := vip:: vip_lab::
 
 test: tools
 	cargo test --locked --lib --bins --examples
-	cargo test --locked --test seawall -- $(ALONE:%=--skip=%) $(NAMESPACES:%=--skip=%)
+	cargo test --locked --test seawall -- $(ALONE:%=--skip=%) $(STORM:%=--skip=%) $(NAMESPACES:%=--skip=%)
 	cargo test --locked --test seawall -- $(ALONE) --test-threads 1
 ifeq ($(shell id -u),0)
+	cargo test --locked --test seawall -- $(STORM) --test-threads 1
 	cargo test --locked --test seawall -- $(NAMESPACES) --test-threads 4
 else
-	@echo 'LEFT OUT, since this is not root: the tests of virtual addresses ($(NAMESPACES))'
+	@echo 'LEFT OUT, since this is not root: the tests of virtual addresses and of storms ($(NAMESPACES) $(STORM))'
 endif
 
 # Envoy comes from where Debian has none: without it the benchmark names it as absent.

@@ -10,35 +10,24 @@ use crate::support::cluster::Cluster;
 use crate::support::door::{Door, Process, eventually};
 use crate::support::harbor::Dialect;
 
-/// What opens sockets as systemd does; `None` where it is not installed.
-fn launcher() -> Option<Command> {
-    let program = "systemd-socket-activate";
-    let there = Command::new(program).arg("--version").output().is_ok();
-    there.then(|| Command::new(program))
-}
-
 /// Ends the door, and starts it again by the launcher, which opens its sockets and lets it run with the first client.
-fn activated(door: &mut Door) -> Option<Process> {
-    let mut launcher = launcher()?;
+fn activated(door: &mut Door) -> Process {
     door.signal(Signal::SIGTERM);
     assert_eq!(door.wait(END).code(), Some(0));
-    let process = Process::from(
-        launcher
+    Process::from(
+        Command::new("systemd-socket-activate")
             .args(["--listen", &door.address.to_string()])
             .args(["--listen", &door.admin.to_string()])
             .arg(env!("CARGO_BIN_EXE_seawall"))
             .args(["run", "-c"])
             .arg(door.file()),
-    );
-    Some(process)
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_comes_before_the_process_is_served() {
     let mut cluster = Cluster::start(Dialect::Harbor2, 1).await;
-    let Some(mut process) = activated(&mut cluster.door) else {
-        return;
-    };
+    let mut process = activated(&mut cluster.door);
     process.says("Listening on");
     assert!(!process.said("\"listening\""));
     let mut client = Raw::connect(&cluster.door, Protocol::Http2).await;
@@ -51,9 +40,7 @@ async fn a_client_that_comes_before_the_process_is_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_process_takes_over_what_systemd_opened() {
     let mut cluster = Cluster::start(Dialect::Harbor2, 1).await;
-    let Some(mut process) = activated(&mut cluster.door) else {
-        return;
-    };
+    let mut process = activated(&mut cluster.door);
     process.says("Listening on");
     drop(Raw::connect(&cluster.door, Protocol::Http1).await);
     process.says("\"listening\"");
@@ -66,14 +53,11 @@ async fn another_process_takes_over_what_systemd_opened() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_the_configuration_does_not_name_is_closed_and_that_is_said() {
     let mut cluster = Cluster::start(Dialect::Harbor2, 1).await;
-    let Some(mut launcher) = launcher() else {
-        return;
-    };
     cluster.door.signal(Signal::SIGTERM);
     assert_eq!(cluster.door.wait(END).code(), Some(0));
     let stray = crate::support::ports::free();
     let mut process = Process::from(
-        launcher
+        Command::new("systemd-socket-activate")
             .args(["--listen", &stray.to_string()])
             .arg(env!("CARGO_BIN_EXE_seawall"))
             .args(["run", "-c"])
