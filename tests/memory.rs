@@ -16,8 +16,8 @@ use super::support::door::Door;
 use super::support::harbor::{Component, Dialect, Mode, Options};
 
 const MIB: u64 = 1 << 20;
-/// The most the process may ever have resident.
-const MOST: u64 = 64 * MIB;
+/// The most the process may ever hold.
+const MOST: u64 = 50 * MIB;
 /// Transfers at once in each direction.
 const HANDS: usize = 4;
 
@@ -100,12 +100,16 @@ fn download(door: &Door, protocol: Protocol, repository: &str, blob: &Blob) {
     assert_eq!(told.done().word(), format!("{} {}", protocol.1, blob.size));
 }
 
-/// The most that was ever resident, in bytes.
+/// The most that it ever held, in bytes: what was resident but for the pages of the program's own file. A debug build has
+/// many of those, and more with everything that is added to it.
 fn peak(door: &Door) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", door.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next());
-    kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap() * 1024
+    let kib = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|rest| rest.split_whitespace().next());
+        kib.and_then(|kib| kib.parse().ok()).unwrap()
+    };
+    (kib("VmHWM:") - kib("RssFile:")) * 1024
 }
 
 /// Two nodes that are as patient with bodies as the real ones.
@@ -139,7 +143,7 @@ async fn little_is_held(protocol: Protocol, size: u64) {
     });
     let peak = peak(door);
     println!(
-        "HTTP/{}: {HANDS} blobs of {} MiB in {:?}; resident MiB: {} idle, {} after the uploads, {} at most",
+        "HTTP/{}: {HANDS} blobs of {} MiB in {:?}; MiB held: {} idle, {} after the uploads, {} at most",
         protocol.1,
         size / MIB,
         began.elapsed(),
@@ -147,7 +151,7 @@ async fn little_is_held(protocol: Protocol, size: u64) {
         uploaded / MIB,
         peak / MIB
     );
-    assert!(peak < MOST, "{} MiB were resident", peak / MIB);
+    assert!(peak < MOST, "{} MiB were held", peak / MIB);
 }
 
 /// What curl says when it gives up at its `--max-time`.
@@ -173,8 +177,8 @@ async fn clients_that_read_slowly_do_not_fill_the_memory() {
         }
     });
     let peak = peak(door);
-    println!("{} MiB were resident at most", peak / MIB);
-    assert!(peak < MOST, "{} MiB were resident", peak / MIB);
+    println!("{} MiB were held at most", peak / MIB);
+    assert!(peak < MOST, "{} MiB were held", peak / MIB);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,8 +209,8 @@ async fn uploads_to_a_hanging_node_do_not_fill_the_memory() {
         }
     });
     let peak = peak(door);
-    println!("{} MiB were resident at most", peak / MIB);
-    assert!(peak < MOST, "{} MiB were resident", peak / MIB);
+    println!("{} MiB were held at most", peak / MIB);
+    assert!(peak < MOST, "{} MiB were held", peak / MIB);
 }
 
 #[tokio::test(flavor = "multi_thread")]
