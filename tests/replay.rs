@@ -333,15 +333,15 @@ async fn nothing_of_a_recorded_exchange_changes_but_what_is_listed() {
             assert_eq!(u64::from(got.status), one.status(), "{}", one.text("path"));
             continue;
         }
-        let heard = origin.last();
-        assert_eq!(
-            heard.header("x-record"),
-            Some(number.to_string().as_str()),
-            "{}: {} never reached the node: {}",
-            one.file,
-            one.text("path"),
-            got.head
-        );
+        // After the end of an upload that a node's nginx has lost, the door also asks whether the blob is there.
+        let own = number.to_string();
+        let heard = origin.heard().into_iter().rev().find(|heard| {
+            heard.header("x-record") == Some(own.as_str()) && heard.method() == one.text("method")
+        });
+        let Some(heard) = heard else {
+            let (file, path) = (&one.file, one.text("path"));
+            panic!("{file}: {path} never reached the node: {}", got.head);
+        };
         same_request(one, number, &heard);
         same_answer(one, &got);
     }

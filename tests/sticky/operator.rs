@@ -326,7 +326,7 @@ async fn maintenance_closes_what_is_open_when_its_time_is_over() {
         running.is_finished()
     });
     let answer = running.await.unwrap();
-    assert_eq!(answer.unwrap().status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(answer.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
     drop(pipe);
     assert!(seawall(door, &["node", "ready", &home]).status.success());
     eventually("it serves again", SOON, || {
