@@ -125,6 +125,8 @@ impl Keepalived {
 
     /// Kills it as a crash would: it says no farewell, and leaves its addresses behind.
     pub fn crash(&mut self) {
+        // Otherwise the child may hear of its parent's death before its own, and resign.
+        self.freeze();
         self.all(Signal::SIGKILL);
         self.running.wait();
     }
