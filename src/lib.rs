@@ -13,7 +13,7 @@
 //! | 5 | [`front`]: what happens to every request before and after it is proxied |
 //! | 4 | [`proxy`]: one request to one node and back · [`reload`]: a new world, or why not |
 //! | 3 | [`state`]: what a request reads, once |
-//! | 2 | [`placement`]: which nodes may take a request, and what ties it to one |
+//! | 2 | [`placement`]: which nodes may take a request, what ties it to one, and the journal of what some of them lack |
 //! | 1 | [`upstream`]: nodes, their connections, their health |
 //! | 0 | [`net`], [`tls`]: sockets and certificates · [`session`]: what sticks to a node, in memory and in Redis · [`vip`]: the address that doors share |
 //! | -1 | [`config`]: what the operator wrote |
@@ -25,7 +25,8 @@
 //! node that Harbor reports on · *topology*: how nodes hold data · *class*: what a request is, from its method
 //! and path · *lease*: a chosen node plus one unit of its capacity · *snapshot*: what a request reads of the
 //! configuration, once · *affinity*: a reason to prefer a node · *drain*: take no new work, let running work finish ·
-//! *probe*, *outlier*: active and passive health evidence.
+//! *probe*, *outlier*: active and passive health evidence · *journal*: what was written while a peer could not get it ·
+//! *course*: the order in which nodes with data of their own are asked.
 
 pub mod admin;
 pub mod app;

@@ -1,7 +1,8 @@
 //! One request to one node and back. This is the function to read first.
 //!
-//! snapshot → class → affinity → course → loop { lease → attempt → (again, or further) } → answer. Everything before it (judging the request,
-//! admission, the access log) is `front`'s; everything after it happens as the answer's body is read.
+//! snapshot → class → affinity → course → loop { lease → attempt → (again, or further) } → answer. Everything before it
+//! (judging the request, admission, the access log) is `front`'s; everything after it happens as the answer's body is
+//! read, going on at another node included ([`resume`]).
 
 pub mod attempt;
 pub mod body;
@@ -154,7 +155,8 @@ pub async fn carry(
                 let climbs = shipment.repeatable && trial.course.climbs(answer.lease.index());
                 if let Some(asks) = asks.as_deref().filter(|_| climbs) {
                     let sharing = snapshot.placement.sharing(answer.lease.index());
-                    let weighed = further::weigh(&snapshot.sessions, asks, answer, &mut unknown);
+                    let weighed =
+                        further::weigh(&snapshot.sessions, class, asks, answer, &mut unknown);
                     match Box::pin(weighed).await {
                         Some(theirs) => answer = theirs,
                         None => {

@@ -76,16 +76,12 @@ impl Admin {
 
     /// The same of what may take its time.
     pub fn need_within(&self, patience: Duration, method: Method, path: &str) -> Result<Value, u8> {
-        match self.send_within(patience, method, path, Bytes::new()) {
-            Ok((StatusCode::OK, answer)) => return Ok(answer),
-            Ok((_, answer)) => {
-                for complaint in complaints(&answer) {
-                    eprintln!("seawall: {complaint}");
-                }
-            }
-            Err(error) => eprintln!("seawall: {error:#}"),
-        }
-        Err(FAILED)
+        needed(self.send_within(patience, method, path, Bytes::new()))
+    }
+
+    /// The same with a body.
+    pub fn need_with(&self, method: Method, path: &str, body: Bytes) -> Result<Value, u8> {
+        needed(self.send(method, path, body))
     }
 
     async fn exchange(
@@ -144,6 +140,20 @@ where
         status,
         serde_json::from_slice(&body).context("the answer is not JSON")?,
     ))
+}
+
+/// An answer of something that is there; whatever else came is told on stderr.
+fn needed(answer: anyhow::Result<(StatusCode, Value)>) -> Result<Value, u8> {
+    match answer {
+        Ok((StatusCode::OK, answer)) => return Ok(answer),
+        Ok((_, answer)) => {
+            for complaint in complaints(&answer) {
+                eprintln!("seawall: {complaint}");
+            }
+        }
+        Err(error) => eprintln!("seawall: {error:#}"),
+    }
+    Err(FAILED)
 }
 
 /// The messages of an error answer, one a line.

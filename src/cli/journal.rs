@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value, json};
 
-use super::ask::{Admin, complaints};
+use super::ask::Admin;
 use super::table::align;
-use super::{FAILED, OK, WRONG_USAGE};
+use super::{OK, WRONG_USAGE};
 use crate::config::duration;
 
 /// Show what some storage lacks, have it brought there now, or forget it.
@@ -92,16 +92,7 @@ impl Journal {
             Value::Null => Bytes::new(),
             body => Bytes::from(body.to_string()),
         };
-        match self.admin.send(Method::POST, PATH, body) {
-            Ok((StatusCode::OK, answer)) => return Ok(answer),
-            Ok((_, answer)) => {
-                for complaint in complaints(&answer) {
-                    eprintln!("seawall: {complaint}");
-                }
-            }
-            Err(error) => eprintln!("seawall: {error:#}"),
-        }
-        Err(FAILED)
+        self.admin.need_with(Method::POST, PATH, body)
     }
 }
 

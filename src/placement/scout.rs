@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HOST};
+use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
 use serde::Deserialize;
 use tokio::task::JoinSet;
@@ -171,13 +171,7 @@ async fn get(
     credentials: Option<&HeaderValue>,
 ) -> Option<bytes::Bytes> {
     let endpoint = backend.endpoint(true);
-    let (host, https) = match &plan.public {
-        Some((authority, https)) => (authority, *https),
-        None => (endpoint.authority(), false),
-    };
-    let mut request = Request::get(path)
-        .header(HOST, host)
-        .header("x-forwarded-proto", if https { "https" } else { "http" });
+    let mut request = exchange::addressed(Request::get(path), endpoint, plan.public.as_ref());
     if let Some(credentials) = credentials {
         request = request.header(AUTHORIZATION, credentials);
     }

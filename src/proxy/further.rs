@@ -13,6 +13,7 @@ use crate::harbor::class::Class;
 use crate::placement::demand::Asks;
 use crate::placement::gone;
 use crate::session::Sessions;
+use crate::upstream::lease::Failing;
 
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 /// Harbor's refusals are shorter.
@@ -24,6 +25,7 @@ const READ_ONLY: &[u8] = b"read only mode";
 /// this goes. `None`: the next one shall be asked, and the first answer that nothing is there is kept in `unknown`.
 pub(super) async fn weigh(
     sessions: &Sessions,
+    class: Class,
     asks: &Asks,
     answer: Answer,
     unknown: &mut Option<Answer>,
@@ -48,6 +50,10 @@ pub(super) async fn weigh(
     }
     let found = status.is_success() || status.is_redirection();
     if !found {
+        match answer.fails(class) {
+            true => answer.lease.failed(Failing::Answer),
+            false => answer.lease.went_well(),
+        }
         return None;
     }
     let digest = answer.response.headers().get(DIGEST);

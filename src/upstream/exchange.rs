@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, request};
 use http_body_util::{BodyExt, Limited};
 
 use super::endpoint::{ConnectError, Endpoint};
@@ -37,6 +38,22 @@ pub enum Unanswered {
     /// The answer was not whole in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
+}
+
+/// Addresses a request as a client of `public` (`host[:port]`, and whether by https) would, so that Harbor builds the URLs
+/// that it would build for one; without that, by the endpoint's own name.
+pub fn addressed(
+    request: request::Builder,
+    endpoint: &Endpoint,
+    public: Option<&(HeaderValue, bool)>,
+) -> request::Builder {
+    let (host, https) = match public {
+        Some((authority, https)) => (authority, *https),
+        None => (endpoint.authority(), false),
+    };
+    request
+        .header(HOST, host)
+        .header("x-forwarded-proto", if https { "https" } else { "http" })
 }
 
 /// Asks without a body; see [`send`].

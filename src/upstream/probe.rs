@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use http::header::{ACCEPT, AUTHORIZATION, COOKIE, HOST, SET_COOKIE, USER_AGENT, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, AUTHORIZATION, COOKIE, SET_COOKIE, USER_AGENT, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request};
 use tokio::task::JoinSet;
 
@@ -261,13 +261,7 @@ impl Prober {
                 concat!("seawall-probe/", env!("CARGO_PKG_VERSION")),
             )
             .header(ACCEPT, "application/json, */*;q=0.5");
-        let (host, https) = match &self.plan.public {
-            Some((authority, https)) => (authority, *https),
-            None => (endpoint.authority(), false),
-        };
-        request = request
-            .header(HOST, host)
-            .header("x-forwarded-proto", if https { "https" } else { "http" });
+        request = exchange::addressed(request, endpoint, self.plan.public.as_ref());
         // Each answer without a session would leave one more key in Redis for an hour.
         if let Some(cookie) = self
             .cookie

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HOST, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, USER_AGENT};
 use http::{HeaderValue, Request};
 
 use super::judge::TOLERANCE;
@@ -85,15 +85,10 @@ impl Speaker {
     pub async fn ask(&self, call: &Call) -> Result<Option<Heard>, Trouble> {
         let name = || self.node.name.to_string();
         let endpoint = self.node.endpoint(true);
-        let (host, https) = match &self.public {
-            Some((authority, https)) => (authority, *https),
-            None => (endpoint.authority(), false),
-        };
-        let mut request = Request::builder()
+        let request = Request::builder()
             .method(call.method.clone())
-            .uri(&call.path)
-            .header(HOST, host)
-            .header("x-forwarded-proto", if https { "https" } else { "http" })
+            .uri(&call.path);
+        let mut request = exchange::addressed(request, endpoint, self.public.as_ref())
             .header(USER_AGENT, concat!("seawall/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, "application/json")
             .header(AUTHORIZATION, &self.credentials);
