@@ -27,8 +27,11 @@ async fn without_an_account_a_person_is_told_what_to_run() {
     push(&client, "library/app", "2", "two").await.unwrap();
     apart.nodes[peer].revive().await;
     let door = apart.door.as_ref().unwrap();
+    // What was pushed before may be stuck earlier.
     eventually("it is stuck", SOON, || {
-        journal(door).iter().any(|entry| entry["state"] == "stuck")
+        journal(door)
+            .iter()
+            .any(|entry| entry["state"] == "stuck" && entry["reference"] == "2")
     });
     let (code, said) = command(door, &["list"]);
     assert_eq!(code, Some(0));
@@ -49,6 +52,7 @@ async fn without_an_account_a_person_is_told_what_to_run() {
             .filter(|line| line.contains("there is no account to bring it"))
             .count()
     };
+    eventually("the log has it", SOON, || told(door) > 0);
     assert_eq!(told(door), 1);
     assert_eq!(apart.nodes[peer].has("library/app", "2"), None);
     let (code, said) = command(door, &["forget", "--all"]);
