@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST, RANGE,
+    TRANSFER_ENCODING,
+};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Version};
 
@@ -47,6 +50,7 @@ pub fn judge<B>(
         ));
     }
     framing(request, found)?;
+    sole(request)?;
     let mut expectations = request.headers().get_all(EXPECT).iter();
     if found.expect
         && !expectations.all(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
@@ -98,11 +102,19 @@ fn framing<B>(request: &Request<B>, found: &Survey) -> Result<(), Refusal> {
     }
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(encoding) = encodings.next() {
-        let plain = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
-        if !plain || encodings.next().is_some() || headers.contains_key(CONTENT_LENGTH) {
+        let mut codings = encoding.as_bytes().rsplit(|byte| *byte == b',');
+        let chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+        let framed = codings.next().is_some_and(chunked);
+        let mut further = codings.peekable();
+        let coded = further.peek().is_some();
+        let twice = encodings.next().is_some() || further.any(chunked);
+        if !framed || twice || headers.contains_key(CONTENT_LENGTH) {
             return Err(Refusal::Malformed(
                 "the length of the body could be read in two ways",
             ));
+        }
+        if coded {
+            return Err(Refusal::Coding);
         }
     }
     if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
@@ -111,6 +123,25 @@ fn framing<B>(request: &Request<B>, found: &Survey) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+/// Fields of which a reader takes the first, or the last, or all.
+fn sole<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let headers = request.headers();
+    // Without a repeated name there is nothing to look for.
+    if headers.len() == headers.keys_len() {
+        return Ok(());
+    }
+    let once = [AUTHORIZATION, CONTENT_TYPE, CONTENT_RANGE, RANGE];
+    match once
+        .iter()
+        .all(|name| headers.get_all(name).iter().count() <= 1)
+    {
+        true => Ok(()),
+        false => Err(Refusal::Malformed(
+            "a header that may come only once came twice",
+        )),
+    }
 }
 
 fn authority<B>(request: &Request<B>) -> Result<&[u8], Refusal> {
@@ -201,14 +232,35 @@ mod tests {
                 .header(TRANSFER_ENCODING, "chunked")
         ));
         assert!(is_malformed(
-            post().header(TRANSFER_ENCODING, "gzip, chunked")
+            post().header(TRANSFER_ENCODING, "chunked, gzip")
         ));
+        assert!(is_malformed(
+            post().header(TRANSFER_ENCODING, "chunked, chunked")
+        ));
+        assert_eq!(
+            judged(post().header(TRANSFER_ENCODING, "gzip, chunked")).unwrap_err(),
+            Refusal::Coding
+        );
         assert!(is_malformed(
             post()
                 .header(TRANSFER_ENCODING, "chunked")
                 .header(TRANSFER_ENCODING, "chunked")
         ));
         assert!(judged(post().header(TRANSFER_ENCODING, "chunked")).is_ok());
+    }
+
+    #[test]
+    fn what_may_come_once_comes_once() {
+        let twice = |name| {
+            Request::get("/v2/")
+                .header(HOST, "a")
+                .header(&name, "1")
+                .header(&name, "2")
+        };
+        for name in [AUTHORIZATION, CONTENT_TYPE, CONTENT_RANGE, RANGE] {
+            assert!(is_malformed(twice(name)));
+        }
+        assert!(judged(twice(http::header::ACCEPT)).is_ok());
     }
 
     #[test]

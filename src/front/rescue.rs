@@ -25,6 +25,8 @@ pub enum Refusal {
     Misdirected,
     /// Harbor's nginx does not serve this from outside either.
     NotServed,
+    /// A body in a coding besides `chunked` (RFC 9112 §6.1).
+    Coding,
     /// An `Expect` that is not `100-continue` (RFC 9110 §10.1.1).
     Expectation,
 }
@@ -92,6 +94,11 @@ impl Refusal {
                 "this name is not served on this connection",
             ),
             Refusal::NotServed => (StatusCode::NOT_FOUND, "NOT_FOUND", "not served here"),
+            Refusal::Coding => (
+                StatusCode::NOT_IMPLEMENTED,
+                "UNSUPPORTED",
+                "a body may be in chunks, and in no other transfer coding",
+            ),
             Refusal::Expectation => (
                 StatusCode::EXPECTATION_FAILED,
                 "UNSUPPORTED",

@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::message::framing::Framing;
+
 /// The requests under way on one connection.
 #[derive(Debug)]
 pub struct Turns {
@@ -99,7 +101,7 @@ impl Drop for Busy {
     }
 }
 
-/// A stream on which the head of a request must be whole within a limit from its first byte.
+/// A stream on which the head of a request must be whole within a limit from its first byte, and can be read in one way only.
 #[derive(Debug)]
 pub struct Heads<S> {
     inner: S,
@@ -117,6 +119,7 @@ pub struct Heads<S> {
     closing: bool,
     /// Read by [`Heads::poll_first`] and not handed on yet.
     first: Option<u8>,
+    framing: Framing,
 }
 
 impl<S> Heads<S> {
@@ -132,6 +135,7 @@ impl<S> Heads<S> {
             unflushed: false,
             closing: false,
             first: None,
+            framing: Framing::default(),
         }
     }
 
@@ -181,7 +185,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut this.inner).poll_read(cx, buf);
-        if this.turns.is_busy() {
+        let busy = this.turns.is_busy();
+        let new = buf.filled_mut().get_mut(before..);
+        this.framing.read(new.unwrap_or_default(), busy);
+        if busy {
             this.due = None;
             this.mixed |= buf.filled().len() > before;
         } else if read.is_ready() {
