@@ -28,6 +28,8 @@ keepalived         keepalived       shares an address with Seawall
 ping               iputils-ping     asks who answers there
 tcpdump            tcpdump          judges what Seawall sends
 systemd-socket-activate systemd     hands sockets to Seawall as systemd does
+haproxy            haproxy          reads what Seawall sends to nodes
+nginx              nginx            reads what Seawall sends to nodes
 /etc/ssl/certs/ca-certificates.crt ca-certificates the authorities that this machine trusts
 '
 

@@ -14,6 +14,7 @@ mod bench;
 mod benchmark;
 mod check;
 mod components;
+mod differential;
 mod direct;
 mod doctor;
 mod drain;

@@ -39,6 +39,9 @@ pub fn judge<B>(
     if request.method() == Method::CONNECT || request.uri().path_and_query().is_none() {
         return Err(Refusal::Malformed("this is no forward proxy"));
     }
+    if !is_spoken(request.method()) {
+        return Err(Refusal::Method);
+    }
     // The usual target is short and ASCII; `Uri` lets raw bytes above it through.
     if !request
         .uri()
@@ -66,6 +69,20 @@ pub fn judge<B>(
             Ok(judged)
         }
     }
+}
+
+/// What Harbor and registries speak. Others are read by some servers and not by others.
+fn is_spoken(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
+            | Method::OPTIONS
+    )
 }
 
 fn serves(named: &[u8], policy: &Policy) -> Result<Judged, Refusal> {
@@ -281,6 +298,17 @@ mod tests {
                 .uri("a:443")
                 .header(HOST, "a:443")
         ));
+    }
+
+    #[test]
+    fn a_method_that_nobody_speaks_is_refused() {
+        for method in ["TRACE", "get", "helloGET", "PROPFIND"] {
+            let request = Request::builder()
+                .method(method)
+                .uri("/v2/")
+                .header(HOST, "a");
+            assert_eq!(judged(request).unwrap_err(), Refusal::Method);
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum Refusal {
     Misdirected,
     /// Harbor's nginx does not serve this from outside either.
     NotServed,
+    /// A method that Harbor does not know (RFC 9110 §9.1).
+    Method,
     /// A body in a coding besides `chunked` (RFC 9112 §6.1).
     Coding,
     /// An `Expect` that is not `100-continue` (RFC 9110 §10.1.1).
@@ -94,6 +96,11 @@ impl Refusal {
                 "this name is not served on this connection",
             ),
             Refusal::NotServed => (StatusCode::NOT_FOUND, "NOT_FOUND", "not served here"),
+            Refusal::Method => (
+                StatusCode::NOT_IMPLEMENTED,
+                "UNSUPPORTED",
+                "this method is not understood",
+            ),
             Refusal::Coding => (
                 StatusCode::NOT_IMPLEMENTED,
                 "UNSUPPORTED",
