@@ -9,6 +9,7 @@
 //! Versions covered: 1.5, 1.8 to 1.10 and 2.x, and a plain distribution registry ([`Dialect`]).
 
 pub mod auth;
+pub mod circuit;
 pub mod class;
 pub mod component;
 pub mod dialect;

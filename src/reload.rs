@@ -14,7 +14,7 @@ use rustls::ServerConfig;
 use crate::balance::{self, RetryBudget};
 use crate::config::{Certificate, Config, Listen, Node, Probe, Problem};
 use crate::harbor::dialect::Dialect;
-use crate::health::outlier::Outlier;
+use crate::health::{Measure, Outlier};
 use crate::placement::Placement;
 use crate::session::Sessions;
 use crate::state::snapshot::{Patience, Public, Snapshot};
@@ -326,6 +326,14 @@ fn snapshot(
         balance: config.cluster.balance,
         max_percent: config.outlier.max_percent,
         slow_start: config.health.slow_start,
+        measure: Measure {
+            failure_percent: config.outlier.failure_percent,
+            slow_factor: config.outlier.slow_factor,
+            volume: config.outlier.volume,
+        },
+        kin: (config.cluster.node.iter())
+            .map(|node| node.part.tier.unwrap_or_default())
+            .collect(),
     };
     let same_retry = before.filter(|world| world.config.retry == config.retry);
     Snapshot {

@@ -12,6 +12,7 @@ mod allocations;
 mod architecture;
 mod bench;
 mod benchmark;
+mod brownout;
 mod check;
 mod components;
 mod differential;

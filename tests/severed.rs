@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use seawall::harbor::class::Lane;
+use seawall::harbor::circuit::Circuit;
 use seawall::session::word::Wish;
 use seawall::upstream::backend::Backend;
 
@@ -193,5 +193,5 @@ async fn what_was_cut_in_maintenance_is_not_held_against_the_node() {
     for mut raw in clients {
         raw.rest().await;
     }
-    assert!(!node.standing.ejection.is_out(Lane::Registry));
+    assert!(!node.standing.ejection.is_out(Circuit::Pull));
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Desk;
 use super::api::{Answer, error, json_answer};
-use crate::harbor::class::{Class, Lane};
+use crate::harbor::class::Class;
 use crate::placement::obey;
 use crate::placement::promotion::Promotion;
 use crate::session::census::Tied;
@@ -81,7 +81,8 @@ pub async fn promote(desk: &Desk, name: &str) -> Answer {
 
 fn node(backend: &Backend, tied: Tied, elsewhere: u32) -> Value {
     let standing = &backend.standing;
-    let serves = |class: Class, lane| standing.serves(class) && !standing.ejection.is_out(lane);
+    let serves =
+        |class: Class| standing.serves(class) && !standing.ejection.is_out(class.circuit());
     let components: serde_json::Map<String, Value> = standing
         .components()
         .into_iter()
@@ -116,9 +117,11 @@ fn node(backend: &Backend, tied: Tied, elsewhere: u32) -> Value {
         "uploads": tied.uploads,
         "components": components,
         "serves": {
-            "registry": serves(Class::ManifestRead, Lane::Registry),
-            "api": serves(Class::ApiRead, Lane::Api),
-            "ui": serves(Class::UiAsset, Lane::Ui),
+            "registry": serves(Class::ManifestRead),
+            "push": serves(Class::ManifestWrite),
+            "token": serves(Class::Token),
+            "api": serves(Class::ApiRead),
+            "ui": serves(Class::UiAsset),
         },
         "dialect": standing.dialect().map(|dialect| dialect.name()),
         "version": standing.version(),

@@ -185,12 +185,18 @@ fn of_health(health: &Health, outlier: &Outlier) -> [Subject; 2] {
         base,
         max,
         max_percent,
+        failure_percent,
+        slow_factor,
+        volume,
     } = outlier;
     let requests = Subject::new("outlier")
         .shown("consecutive", consecutive)
         .time("base", *base)
         .time("max", *max)
-        .shown("max_percent", max_percent);
+        .shown("max_percent", max_percent)
+        .shown("failure_percent", failure_percent)
+        .shown("slow_factor", slow_factor)
+        .shown("volume", volume);
     [probes, requests]
 }
 

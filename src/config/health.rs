@@ -100,17 +100,23 @@ impl Health {
     }
 }
 
-/// When a node that fails requests is taken out before probes notice.
+/// When a node that fails requests, or is slow, is taken out before probes notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlier {
     /// Failed requests in a row.
     pub consecutive: u32,
-    /// How long the first time; the second time twice as long, and so on.
+    /// How long the first time; the second time in a row twice as long, then four times.
     pub base: Duration,
     /// How long at most.
     pub max: Duration,
     /// How many of all nodes at once, in percent; one of several always, unless this is zero.
     pub max_percent: u8,
+    /// So many percent of its requests must fail more than at its siblings; zero: that is not compared.
+    pub failure_percent: u8,
+    /// So many times as long as at its siblings must its answers take to begin; zero: that is not compared.
+    pub slow_factor: u32,
+    /// Requests without which a node is not compared.
+    pub volume: u32,
 }
 
 impl Default for Outlier {
@@ -120,6 +126,9 @@ impl Default for Outlier {
             base: 10 * SECOND,
             max: 300 * SECOND,
             max_percent: 50,
+            failure_percent: 10,
+            slow_factor: 4,
+            volume: 10,
         }
     }
 }
@@ -139,6 +148,15 @@ impl Outlier {
             max_percent: scope
                 .number("max_percent", 0..=100)
                 .unwrap_or(default.max_percent),
+            failure_percent: scope
+                .number("failure_percent", 0..=100)
+                .unwrap_or(default.failure_percent),
+            slow_factor: scope
+                .number("slow_factor", 0..=1000)
+                .unwrap_or(default.slow_factor),
+            volume: scope
+                .number("volume", 5..=100_000)
+                .unwrap_or(default.volume),
         };
         if outlier.max < outlier.base {
             let key = if scope.has("max") { "max" } else { "base" };

@@ -1,18 +1,27 @@
 //! Passive evidence: a node that fails real requests is taken out for a while, before probes notice.
+//!
+//! It comes back by a trial: when its term is over, a request is sent there now and then, and only some good answers in a
+//! row let it in again.
 
 use std::time::{Duration, Instant};
 
-/// Takes a node out after failures in a row: for `base`, then twice `base`, and so on up to `max`.
+/// Good answers in a row that end a trial.
+const TRIAL: u32 = 3;
+
+/// Takes a node out, after failures in a row or when told to: for `base`, then twice that, then four times, up to `max`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlier {
     consecutive: u32,
     base: Duration,
     max: Duration,
     failures: u32,
-    successes: u32,
     /// Ejections that are not forgiven yet.
     times: u32,
+    /// When the term ends; none while it serves.
     until: Option<Instant>,
+    /// Since when it serves again.
+    back: Option<Instant>,
+    good: u32,
 }
 
 impl Outlier {
@@ -23,9 +32,10 @@ impl Outlier {
             base,
             max,
             failures: 0,
-            successes: 0,
             times: 0,
             until: None,
+            back: None,
+            good: 0,
         }
     }
 
@@ -33,46 +43,87 @@ impl Outlier {
     ///
     /// Requests that were under way at the ejection may still fail; they change nothing.
     pub fn failure(&mut self, now: Instant) -> bool {
-        if self.is_ejected(now) {
+        if self.is_held() {
             return false;
         }
-        self.successes = 0;
         self.failures = self.failures.saturating_add(1);
         if self.failures < self.consecutive {
             return false;
         }
-        self.failures = 0;
-        self.times = self.times.saturating_add(1);
-        let term = self.base.saturating_mul(self.times).min(self.max);
-        self.until = now.checked_add(term);
+        self.eject(now);
         true
     }
 
-    /// A request went well. As many of them in a row as failures eject make one ejection forgotten.
-    pub fn success(&mut self) {
+    /// A request went well: failures in a row are counted anew.
+    pub const fn success(&mut self) {
         self.failures = 0;
-        self.successes = self.successes.saturating_add(1);
-        if self.successes >= self.consecutive {
-            self.successes = 0;
-            self.times = self.times.saturating_sub(1);
-        }
     }
 
-    /// When the last ejection ends or ended.
+    /// Takes it out from `now` on, also when its trial failed. Says for how long at least.
+    pub fn eject(&mut self, now: Instant) -> Duration {
+        self.forgive(now);
+        self.times = self.times.saturating_add(1);
+        let term = self.term();
+        self.until = Some(now.checked_add(term).unwrap_or(now));
+        (self.failures, self.good) = (0, 0);
+        term
+    }
+
+    /// An answer of its trial was good. True when it may serve again.
+    pub fn stands_the_test(&mut self, now: Instant) -> bool {
+        if !self.is_held() {
+            return false;
+        }
+        self.good = self.good.saturating_add(1);
+        let back = self.good >= TRIAL;
+        if back {
+            self.come_back(now);
+        }
+        back
+    }
+
+    /// Lets it serve again.
+    pub const fn come_back(&mut self, now: Instant) {
+        (self.until, self.back) = (None, Some(now));
+        (self.failures, self.good) = (0, 0);
+    }
+
+    /// When its term ends or ended; none while it serves.
     pub const fn ends(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Whether the node gets no new requests at `now`.
-    pub fn is_ejected(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| now < until)
+    /// Whether it gets no requests but for a trial.
+    pub const fn is_held(&self) -> bool {
+        self.until.is_some()
     }
 
     /// Takes the last ejection back, for when [`may_eject`] forbids it. The next one needs failures anew.
-    pub fn pardon(&mut self) {
+    pub const fn pardon(&mut self) {
         self.until = None;
-        self.failures = 0;
+        (self.failures, self.good) = (0, 0);
         self.times = self.times.saturating_sub(1);
+    }
+
+    fn term(&self) -> Duration {
+        let doubled = self.times.saturating_sub(1);
+        let factor = 1_u32.checked_shl(doubled).unwrap_or(u32::MAX);
+        self.base.saturating_mul(factor).min(self.max)
+    }
+
+    /// As long served well as it was out makes an ejection forgotten, the longest first.
+    fn forgive(&mut self, now: Instant) {
+        let Some(back) = self.back.take() else {
+            return;
+        };
+        let mut served = now.saturating_duration_since(back);
+        while self.times > 0 {
+            let Some(left) = served.checked_sub(self.term()) else {
+                break;
+            };
+            served = left;
+            self.times -= 1;
+        }
     }
 }
 
@@ -92,13 +143,17 @@ mod tests {
     const BASE: Duration = Duration::from_secs(10);
 
     fn outlier() -> Outlier {
-        Outlier::new(3, BASE, BASE * 3)
+        Outlier::new(3, BASE, BASE * 30)
     }
 
     /// Fails until ejected; returns when that ends.
     fn eject(outlier: &mut Outlier, now: Instant) -> Instant {
         while !outlier.failure(now) {}
-        outlier.until.unwrap_or(now)
+        outlier.ends().unwrap_or(now)
+    }
+
+    fn stand_the_test(outlier: &mut Outlier, now: Instant) {
+        while !outlier.stands_the_test(now) {}
     }
 
     #[test]
@@ -108,8 +163,8 @@ mod tests {
         assert!(!outlier.failure(now));
         assert!(!outlier.failure(now));
         assert!(outlier.failure(now));
-        assert!(outlier.is_ejected(now));
-        assert!(!outlier.is_ejected(now + BASE));
+        assert!(outlier.is_held());
+        assert_eq!(outlier.ends(), Some(now + BASE));
     }
 
     #[test]
@@ -121,17 +176,18 @@ mod tests {
             outlier.failure(now);
             outlier.success();
         }
-        assert!(!outlier.is_ejected(now));
+        assert!(!outlier.is_held());
     }
 
     #[test]
-    fn each_ejection_lasts_longer_up_to_a_limit() {
+    fn each_ejection_lasts_twice_as_long_up_to_a_limit() {
         let mut outlier = outlier();
         let mut now = Instant::now();
-        for factor in [1, 2, 3, 3] {
+        for factor in [1, 2, 4, 8, 16, 30, 30] {
             let until = eject(&mut outlier, now);
             assert_eq!(until - now, BASE * factor);
             now = until;
+            stand_the_test(&mut outlier, now);
         }
     }
 
@@ -143,17 +199,37 @@ mod tests {
         for _ in 0..10 {
             assert!(!outlier.failure(now + BASE / 2));
         }
-        assert!(!outlier.is_ejected(until));
+        assert_eq!(outlier.ends(), Some(until));
     }
 
     #[test]
-    fn a_streak_of_successes_forgives() {
+    fn only_good_answers_in_a_row_let_a_node_in_again() {
         let mut outlier = outlier();
         let now = eject(&mut outlier, Instant::now());
-        for _ in 0..3 {
-            outlier.success();
+        assert!(!outlier.stands_the_test(now));
+        assert!(!outlier.stands_the_test(now));
+        assert_eq!(outlier.eject(now), BASE * 2);
+        for _ in 1..TRIAL {
+            assert!(!outlier.stands_the_test(now));
         }
-        assert_eq!(eject(&mut outlier, now) - now, BASE);
+        assert!(outlier.stands_the_test(now));
+        assert!(!outlier.is_held());
+    }
+
+    #[test]
+    fn time_served_well_forgives() {
+        let mut outlier = outlier();
+        let mut now = Instant::now();
+        for _ in 0..3 {
+            now = eject(&mut outlier, now);
+            stand_the_test(&mut outlier, now);
+        }
+        // Three are held against it, the last of them of 40 s.
+        let mut soon = outlier.clone();
+        assert_eq!(soon.eject(now + BASE * 3), BASE * 8);
+        let mut later = outlier.clone();
+        assert_eq!(later.eject(now + BASE * 4), BASE * 4);
+        assert_eq!(outlier.eject(now + BASE * 7), BASE);
     }
 
     #[test]
@@ -162,7 +238,7 @@ mod tests {
         let now = Instant::now();
         eject(&mut outlier, now);
         outlier.pardon();
-        assert!(!outlier.is_ejected(now));
+        assert!(!outlier.is_held());
         assert_eq!(eject(&mut outlier, now) - now, BASE);
     }
 

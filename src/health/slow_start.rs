@@ -14,6 +14,14 @@ pub fn share(since: Duration, window: Duration) -> f32 {
     FIRST + (1.0 - FIRST) * passed.clamp(0.0, 1.0)
 }
 
+/// The same by milliseconds of one clock; `back` of 0: it was never away.
+pub fn share_at(back: u64, now: u64, window: Duration) -> f32 {
+    match back {
+        0 => 1.0,
+        back => share(Duration::from_millis(now.saturating_sub(back)), window),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::Response;
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::attempt::{Missed, Shipment, attempt};
@@ -68,7 +68,7 @@ impl Trial {
         now: &mut Instant,
         record: &mut Record,
     ) -> Option<Result<Answer, Missed>> {
-        let lease =
+        let mut lease =
             self.course
                 .lease(&snapshot.cluster, self.class, self.want, self.tried, *now)?;
         self.at = lease.index();
@@ -76,14 +76,19 @@ impl Trial {
         record.attempts += 1;
         record.node = Some(lease.backend().clone());
         shipment.prefix = request::prefix(self.class, lease.backend());
-        let endpoint = lease.backend().endpoint(self.to_core);
         let began = *now;
+        // With a body the wait is mostly the client's; who goes by key gets what another node would have to fetch first.
+        let waits = shipment.progress.is_none();
+        if waits && !self.want.by_key {
+            lease.waits(began);
+        }
+        let endpoint = lease.backend().endpoint(self.to_core);
         let attempted = attempt(endpoint, shipment, &snapshot.patience, first_byte, *now).await;
         *now = Instant::now();
         match attempted {
             Ok((response, connection)) => {
-                // With a body the wait is mostly the client's.
-                if shipment.progress.is_none() {
+                lease.ended(response.status() == StatusCode::INTERNAL_SERVER_ERROR);
+                if waits {
                     lease.began(now.saturating_duration_since(began), *now);
                 }
                 Some(Ok(Answer {
@@ -95,6 +100,7 @@ impl Trial {
             Err(missed) => {
                 if let Some(failing) = missed.failing {
                     record.metrics().attempt(failing.slug());
+                    lease.ended(false);
                     lease.failed(failing);
                 }
                 Some(Err(missed))

@@ -10,6 +10,7 @@ use super::endpoint::Endpoint;
 use super::standing::Standing;
 use crate::balance;
 use crate::config::{Endpoints, Node};
+use crate::harbor::circuit::Circuit;
 use crate::harbor::class::Class;
 use crate::harbor::dialect::Dialect;
 use crate::health::outlier::Outlier;
@@ -177,9 +178,9 @@ impl Backend {
             .map(|class| standing.serves(class));
         match serves {
             [false, false, _] => "down",
-            _ if crate::harbor::class::Lane::ALL
-                .iter()
-                .any(|lane| standing.ejection.is_out(*lane)) =>
+            _ if Circuit::ALL
+                .into_iter()
+                .any(|circuit| standing.ejection.is_out(circuit)) =>
             {
                 "ejected"
             }

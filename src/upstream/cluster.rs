@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
-use super::lease::{Failing, Lease};
+use super::ejection::Test;
+use super::lease::Lease;
 use super::nodes::Nodes;
 use super::standing::Lacking;
 use crate::balance::{self, Algorithm, Candidate, Turn};
-use crate::harbor::class::{Class, Lane};
+use crate::harbor::class::{Class, Repeat};
 use crate::harbor::component::Components;
-use crate::health::outlier;
-use crate::session::word::Wish;
+use crate::health::Measure;
 
 /// What a request would like of the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,10 @@ pub struct Manner {
     pub max_percent: u8,
     /// How long a node warms up after it came back.
     pub slow_start: Duration,
+    /// When a node is out of line with its siblings.
+    pub measure: Measure,
+    /// Which nodes are siblings, in the order of the nodes: those with the same number.
+    pub kin: Vec<u8>,
 }
 
 /// The nodes of one registry.
@@ -120,7 +124,10 @@ impl Cluster {
             && !tried.has(index)
             && want.among.has(index)
         {
-            return self.take(index, class);
+            return self.take(index, class, None);
+        }
+        if let Some((index, test)) = self.on_trial(class, want.among, tried, now) {
+            return self.take(index, class, Some(test));
         }
         let tier = self.tier(class, want.among)?;
         let algorithm = match want.by_key {
@@ -142,7 +149,11 @@ impl Cluster {
                 weight: backend.weight() as f32
                     * match by_key {
                         true => 1.0,
-                        false => backend.standing.share(self.manner.slow_start, now),
+                        false => {
+                            backend
+                                .standing
+                                .share(class.circuit(), self.manner.slow_start, now)
+                        }
                     },
                 in_flight: backend.standing.in_flight.load(Ordering::Relaxed),
                 latency: if by_latency {
@@ -159,12 +170,41 @@ impl Cluster {
             let candidates = known.iter().copied();
             balance::choose(algorithm, candidates, want.key, &self.turn, rng)
         })?;
-        self.take(index, class)
+        self.take(index, class, None)
     }
 
-    fn take(self: &Arc<Self>, index: usize, class: Class) -> Option<Lease> {
+    fn take(self: &Arc<Self>, index: usize, class: Class, test: Option<Test>) -> Option<Lease> {
         let backend = self.members.get(index)?.clone();
-        Some(Lease::new(backend, self.clone(), index, class))
+        Some(Lease::new(backend, self.clone(), index, class, test))
+    }
+
+    /// A node that is on trial and shall be tried with this request, which another one would serve if it fails.
+    fn on_trial(
+        &self,
+        class: Class,
+        among: Nodes,
+        tried: Nodes,
+        now: Instant,
+    ) -> Option<(usize, Test)> {
+        if !tried.is_empty() || class.repeat() == Repeat::Never {
+            return None;
+        }
+        let members = self.members.iter().enumerate();
+        let mut out = members.filter(|(index, backend)| {
+            backend.standing.ejection.is_out(class.circuit())
+                && among.has(*index)
+                && backend.weight() > 0
+                && backend.standing.serves(class)
+        });
+        out.find_map(|(index, backend)| {
+            let test = backend.standing.ejection.tests(class.circuit(), now)?;
+            Some((index, test))
+        })
+    }
+
+    /// How it chooses.
+    pub fn manner(&self) -> &Manner {
+        &self.manner
     }
 
     /// The place of the node that a request is tied to, as long as it can be sent there.
@@ -231,43 +271,12 @@ impl Cluster {
             .into_iter()
             .find(|tier| reached(*tier))
     }
-
-    pub(super) fn blame(&self, backend: &Backend, lane: Lane, how: Failing) {
-        // What we cut off ourselves is no evidence, and a node that rests shall not use up the ejections of the others.
-        if backend.standing.wish() == Wish::Maintenance {
-            return;
-        }
-        let ejected = |backend: &&Arc<Backend>| backend.standing.ejection.is_out(lane);
-        let may = || {
-            outlier::may_eject(
-                self.members.iter().filter(ejected).count(),
-                self.members.len(),
-                self.manner.max_percent,
-            )
-        };
-        let lanes: &[Lane] = if how == Failing::Connect {
-            &Lane::ALL
-        } else {
-            std::slice::from_ref(&lane)
-        };
-        for lane in lanes {
-            if backend.standing.ejection.failed(*lane, may) {
-                backend.metrics.ejected(how.slug());
-                tracing::warn!(
-                    node = %backend.name,
-                    lane = lane.slug(),
-                    reason = how.slug(),
-                    "node ejected for a while: its answers keep failing"
-                );
-            }
-        }
-    }
 }
 
 fn fits(backend: &Backend, class: Class, tier: Tier) -> bool {
     let standing = &backend.standing;
     match tier {
-        Tier::Fit => standing.serves(class) && !standing.ejection.is_out(class.lane()),
+        Tier::Fit => standing.serves(class) && !standing.ejection.is_out(class.circuit()),
         Tier::Ejected => standing.serves(class),
         Tier::Panic => standing.accepts(),
     }

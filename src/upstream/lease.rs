@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::cluster::Cluster;
+use super::ejection::Test;
+use super::siblings;
 use crate::harbor::class::Class;
 
 /// How a node failed a request.
@@ -39,6 +41,10 @@ pub struct Lease {
     cluster: Arc<Cluster>,
     index: usize,
     class: Class,
+    /// Whether it is part of the node's trial.
+    test: Option<Test>,
+    /// Since when an answer is waited for that other nodes give, too.
+    waits: Option<Instant>,
 }
 
 impl Lease {
@@ -47,6 +53,7 @@ impl Lease {
         cluster: Arc<Cluster>,
         index: usize,
         class: Class,
+        test: Option<Test>,
     ) -> Self {
         backend.standing.in_flight.fetch_add(1, Ordering::Relaxed);
         Lease {
@@ -54,6 +61,8 @@ impl Lease {
             cluster,
             index,
             class,
+            test,
+            waits: None,
         }
     }
 
@@ -67,24 +76,77 @@ impl Lease {
         self.index
     }
 
+    /// The node is asked `now` for what it can answer by itself, without more of the client.
+    pub fn waits(&mut self, now: Instant) {
+        if self.class.is_comparable() {
+            self.backend.standing.gauge.waits(self.class.index());
+            self.waits = Some(now);
+        }
+    }
+
     /// The node began its answer `now`, after `waited`.
-    pub fn began(&self, waited: Duration, now: Instant) {
-        self.backend.standing.latency.observe(waited, now);
+    pub fn began(&mut self, waited: Duration, now: Instant) {
+        let standing = &self.backend.standing;
+        standing.latency.observe(waited, now);
+        if self.waits.take().is_some() {
+            let kind = self.class.index();
+            standing.gauge.answered(kind, waited);
+            if let Some(test) = self.test
+                && standing.gauge.is_late(kind, waited)
+            {
+                siblings::fell(
+                    &self.backend,
+                    self.class.circuit(),
+                    test,
+                    siblings::SLOW,
+                    now,
+                );
+            }
+        }
+    }
+
+    /// The attempt is over, by an answer or without one; `error`: by a 500, which says something only beside siblings.
+    pub fn ended(&self, error: bool) {
+        let (gauge, group) = (&self.backend.standing.gauge, self.class.circuit().index());
+        gauge.came_to_an_end(group);
+        // A server of charts is no part of what is judged.
+        let judged = !matches!(self.class, Class::Chart | Class::Internal);
+        if error && judged {
+            gauge.failed(group);
+        }
     }
 
     /// The node answered, and the answer says nothing bad about it.
     pub fn went_well(&self) {
-        self.backend.standing.ejection.went_well(self.class.lane());
+        let circuit = self.class.circuit();
+        self.backend.standing.ejection.went_well(circuit);
+        if let Some(test) = self.test {
+            siblings::stood(&self.backend, circuit, test);
+        }
     }
 
     /// The node failed this request.
     pub fn failed(&self, how: Failing) {
-        self.cluster.blame(&self.backend, self.class.lane(), how);
+        let circuit = self.class.circuit();
+        if let Some(test) = self.test {
+            siblings::fell(&self.backend, circuit, test, how.slug(), Instant::now());
+        }
+        siblings::blame(&self.cluster, &self.backend, circuit, how);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let Some(since) = self.waits {
+            let gauge = &self.backend.standing.gauge;
+            gauge.left(self.class.index(), since.elapsed());
+        }
+        if let Some(test) = self.test {
+            self.backend
+                .standing
+                .ejection
+                .void(self.class.circuit(), test);
+        }
         self.backend
             .standing
             .in_flight

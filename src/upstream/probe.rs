@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::backend::Backend;
 use super::cluster::Cluster;
 use super::exchange::{self, Unanswered};
+use super::siblings;
 use super::standing::Change;
 use crate::harbor::auth;
 use crate::harbor::class::Class;
@@ -109,7 +110,7 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Starts probing on the current runtime; dropping the returned set ends it.
+    /// Starts probing, and comparing the nodes, on the current runtime; dropping the returned set ends it.
     pub fn start(cluster: &Arc<Cluster>, plan: &Plan) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for backend in cluster.members() {
@@ -126,6 +127,7 @@ impl Prober {
             }
             tasks.spawn(prober.run());
         }
+        tasks.spawn(siblings::watch(Arc::downgrade(cluster)));
         tasks
     }
 

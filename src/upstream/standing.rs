@@ -12,10 +12,13 @@ use std::time::{Duration, Instant, SystemTime};
 use super::clock;
 use super::ejection::Ejection;
 use crate::balance::ewma::Ewma;
+use crate::harbor::circuit::Circuit;
 use crate::harbor::class::Class;
 use crate::harbor::component::{Component, Components};
 use crate::harbor::dialect::Dialect;
 use crate::harbor::health::Verdict;
+use crate::health::gauge::Gauge;
+use crate::health::history::History;
 use crate::health::outlier::Outlier;
 use crate::health::slow_start;
 use crate::health::threshold::Threshold;
@@ -75,6 +78,10 @@ pub struct Standing {
     version: Mutex<Option<String>>,
     /// What traffic found out.
     pub ejection: Ejection,
+    /// What its requests are like.
+    pub gauge: Gauge,
+    /// The same over the last seconds, for who compares nodes.
+    pub history: Mutex<History>,
     /// Requests that the node works on now.
     pub in_flight: AtomicU32,
     /// How long it takes to begin an answer.
@@ -95,6 +102,8 @@ impl Standing {
             serving_since: AtomicU64::new(0),
             reads_until: AtomicU64::new(0),
             ejection: Ejection::new(outlier),
+            gauge: Gauge::new(Class::ALL.len(), Circuit::ALL.len()),
+            history: Mutex::default(),
             watched: Mutex::default(),
             reach: Mutex::new(Threshold::new(1, 1)),
             version: Mutex::default(),
@@ -220,15 +229,11 @@ impl Standing {
         lock(&self.version).clone()
     }
 
-    /// The share of its weight a node gets while it warms up, 0.1 to 1.
-    pub fn share(&self, window: Duration, now: Instant) -> f32 {
-        match self.serving_since.load(Ordering::Relaxed) {
-            0 => 1.0,
-            since => slow_start::share(
-                Duration::from_millis(clock::since_start(now).saturating_sub(since)),
-                window,
-            ),
-        }
+    /// The share of its weight a node gets of a circuit while it warms up, 0.1 to 1.
+    pub fn share(&self, circuit: Circuit, window: Duration, now: Instant) -> f32 {
+        let since = self.serving_since.load(Ordering::Relaxed);
+        slow_start::share_at(since, clock::since_start(now), window)
+            .min(self.ejection.share(circuit, window, now))
     }
 
     /// The components and what is known of each, for people.
@@ -325,7 +330,6 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harbor::class::Lane;
     use crate::harbor::health::AccountWord;
 
     const NOTHING: Lacking = Lacking {
@@ -372,15 +376,15 @@ mod tests {
         let minute = Duration::from_secs(60);
         let standing = Standing::new(&Outlier::new(1, minute, minute));
         standing.set_wish(Wish::Maintenance);
-        assert!(standing.ejection.failed(Lane::Registry, || true));
+        assert!(standing.ejection.failed(Circuit::Pull, || true).is_some());
         standing.set_wish(Wish::Drain);
-        assert!(standing.ejection.is_out(Lane::Registry));
+        assert!(standing.ejection.is_out(Circuit::Pull));
         standing.set_wish(Wish::Ready);
-        assert!(!standing.ejection.is_out(Lane::Registry));
+        assert!(!standing.ejection.is_out(Circuit::Pull));
         // Said again, it changes nothing.
-        assert!(standing.ejection.failed(Lane::Registry, || true));
+        assert!(standing.ejection.failed(Circuit::Pull, || true).is_some());
         standing.set_wish(Wish::Ready);
-        assert!(standing.ejection.is_out(Lane::Registry));
+        assert!(standing.ejection.is_out(Circuit::Pull));
     }
 
     #[test]
@@ -393,9 +397,9 @@ mod tests {
         let core = Components::of(&[Component::Core]);
         standing.learn(&verdict(core, Components::EMPTY, true), 1, 1, NOTHING);
         standing.learn(&verdict(Components::EMPTY, core, true), 1, 1, NOTHING);
-        assert!(standing.ejection.failed(Lane::Registry, || true));
-        assert!(standing.ejection.is_out(Lane::Registry));
+        assert!(standing.ejection.failed(Circuit::Pull, || true).is_some());
+        assert!(standing.ejection.is_out(Circuit::Pull));
         standing.learn(&verdict(core, Components::EMPTY, true), 1, 1, NOTHING);
-        assert!(!standing.ejection.is_out(Lane::Registry));
+        assert!(!standing.ejection.is_out(Circuit::Pull));
     }
 }

@@ -51,7 +51,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use contents::{DOCKER, push};
 pub use dial::{Answer, Dialer};
-pub use faults::{Component, Faults, Mode, Switch};
+pub use faults::{BrownOut, Component, Faults, Mode, Switch};
 pub use log::{Entry, Log, RequestEnd, ResponseEnd};
 pub use node::HarborNode;
 pub use portal::asset_hash;

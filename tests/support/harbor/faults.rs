@@ -1,6 +1,8 @@
 //! What is broken on a node, and how.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -114,8 +116,18 @@ impl Switch {
     }
 }
 
+/// A core that works, but not well.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BrownOut {
+    /// How much longer it takes for every answer.
+    pub slower: Duration,
+    /// How many of its requests, from 0 to 1, find that it has just crashed: nginx answers 502 for it at once.
+    pub failing: f64,
+}
+
 /// The state of all switches of one node.
 pub struct Faults {
+    brown_out: Mutex<BrownOut>,
     modes: Vec<watch::Sender<Mode>>,
     switches: Vec<AtomicBool>,
 }
@@ -123,6 +135,7 @@ pub struct Faults {
 impl Faults {
     pub fn none() -> Self {
         Self {
+            brown_out: Mutex::default(),
             modes: Component::ALL
                 .iter()
                 .map(|_| watch::Sender::new(Mode::Ok))
@@ -145,6 +158,14 @@ impl Faults {
 
     pub fn switch(&self, switch: Switch, on: bool) {
         self.switches[switch as usize].store(on, Ordering::SeqCst);
+    }
+
+    pub fn brown_out(&self) -> BrownOut {
+        *self.brown_out.lock().unwrap()
+    }
+
+    pub fn set_brown_out(&self, brown_out: BrownOut) {
+        *self.brown_out.lock().unwrap() = brown_out;
     }
 
     /// Returns once the component is as told.

@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::body::{Clock, Fail, Pumped, Watched, pump};
-use super::faults::{Component, Mode, Switch};
+use super::faults::{BrownOut, Component, Mode, Switch};
 use super::log::{ResponseEnd, Ticket};
 use super::reply::{self, Reply};
 use super::{Dialect, Harbor, core1, core2, portal};
@@ -178,6 +178,15 @@ async fn through(
     let working = async {
         if faults.of(part) == Mode::Hung {
             faults.unhung(part).await;
+        }
+        if part == Component::Core {
+            let BrownOut { slower, failing } = faults.brown_out();
+            if fastrand::f64() < failing {
+                return reply::nginx_page(502, "nginx");
+            }
+            if !slower.is_zero() {
+                tokio::time::sleep(slower).await;
+            }
         }
         work.await
     };

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::database::Database;
-use super::faults::{Component, Faults, Mode, Switch};
+use super::faults::{BrownOut, Component, Faults, Mode, Switch};
 use super::health::{self, Health};
 use super::log::Log;
 use super::nginx::{self, Line};
@@ -124,6 +124,11 @@ impl HarborNode {
             self.set_registry(mode).await;
         }
         self.harbor.faults.set(component, mode);
+    }
+
+    /// Makes its core slow, or fail a part of its requests; or neither.
+    pub fn brown_out(&self, brown_out: BrownOut) {
+        self.harbor.faults.set_brown_out(brown_out);
     }
 
     async fn set_registry(&self, mode: Mode) {
