@@ -137,6 +137,7 @@ pub async fn carry(
                     && answer.response.status() == StatusCode::PRECONDITION_FAILED;
                 let mut taken = false;
                 if late && let Outgoing::Full(Some(sent)) = &shipment.body {
+                    answer.lease.rest();
                     let lost = Lost {
                         snapshot,
                         record,
@@ -225,6 +226,7 @@ pub async fn carry(
                 }
                 record.metrics().attempt("failing_answer");
                 answer.lease.failed(Failing::Answer);
+                answer.lease.rest();
                 let again = shipment.repeatable && may_repeat(snapshot, record);
                 second_best.get_or_insert(answer);
                 if !again {
@@ -237,6 +239,9 @@ pub async fn carry(
                 again,
             }) => {
                 last = fault;
+                if fault == Fault::Busy {
+                    break;
+                }
                 let Some(failing) = failing else {
                     return Err(fault);
                 };
@@ -271,6 +276,10 @@ pub async fn carry(
     if lost && class.is_upload() {
         affinity::lose(&snapshot.sessions, &bond);
         last = Fault::UploadCut;
+    }
+    // What another node would have said is not known.
+    if last == Fault::Busy && second_best.is_none() {
+        return Err(last);
     }
     if let Some(refused) = refused {
         return Ok(refused);

@@ -6,6 +6,7 @@
 //! [`probe`] asks every node how it is, at a fixed rate; [`standing`] keeps what probes and traffic found out.
 
 pub mod backend;
+pub mod capacity;
 pub mod clock;
 pub mod cluster;
 pub mod connection;
@@ -18,4 +19,5 @@ pub mod nodes;
 pub mod outgoing;
 pub mod pool;
 pub mod probe;
+pub mod queue;
 pub mod standing;

@@ -1,12 +1,14 @@
-//! A chosen node plus one unit of its capacity. Dropping it gives the unit back; what it learnt is said before.
+//! A chosen node plus one unit of its capacity. Dropping it gives the unit back to whoever waits for it; what it learnt is
+//! said before.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
+use super::capacity::{self, Permit};
 use super::cluster::Cluster;
 use crate::harbor::class::Class;
+use crate::harbor::share::Share;
 
 /// How a node failed a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,22 +37,16 @@ impl Failing {
 
 /// A chosen node plus one unit of its capacity.
 pub struct Lease {
-    backend: Arc<Backend>,
+    permit: Permit,
     cluster: Arc<Cluster>,
     index: usize,
     class: Class,
 }
 
 impl Lease {
-    pub(super) fn new(
-        backend: Arc<Backend>,
-        cluster: Arc<Cluster>,
-        index: usize,
-        class: Class,
-    ) -> Self {
-        backend.standing.in_flight.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn new(permit: Permit, cluster: Arc<Cluster>, index: usize, class: Class) -> Self {
         Lease {
-            backend,
+            permit,
             cluster,
             index,
             class,
@@ -59,7 +55,7 @@ impl Lease {
 
     /// The node.
     pub fn backend(&self) -> &Arc<Backend> {
-        &self.backend
+        self.permit.backend()
     }
 
     /// Its place in the cluster, to leave it out the next time.
@@ -69,25 +65,27 @@ impl Lease {
 
     /// The node began its answer `now`, after `waited`.
     pub fn began(&self, waited: Duration, now: Instant) {
-        self.backend.standing.latency.observe(waited, now);
+        let backend = self.backend();
+        backend.standing.latency.observe(waited, now);
+        if self.class.share() == Share::Pull {
+            capacity::observe(backend, waited, now);
+        }
     }
 
     /// The node answered, and the answer says nothing bad about it.
     pub fn went_well(&self) {
-        self.backend.standing.ejection.went_well(self.class.lane());
+        let standing = &self.backend().standing;
+        standing.ejection.went_well(self.class.lane());
     }
 
     /// The node failed this request.
     pub fn failed(&self, how: Failing) {
-        self.cluster.blame(&self.backend, self.class.lane(), how);
+        self.cluster.blame(self.backend(), self.class.lane(), how);
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.backend
-            .standing
-            .in_flight
-            .fetch_sub(1, Ordering::Relaxed);
+    /// Gives the unit back, for an answer that is kept while another node is asked: whoever holds a unit must not wait for
+    /// another, or two could wait for each other.
+    pub fn rest(&mut self) {
+        self.permit.rest();
     }
 }
