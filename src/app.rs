@@ -47,6 +47,7 @@ use crate::state::State;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::provider;
+use crate::upstream::capacity;
 use crate::vip::holder::Holder;
 use crate::vip::legacy::Legacy;
 
@@ -454,15 +455,16 @@ impl Process {
         Ok(changes)
     }
 
-    /// Gives the nodes the weights of the current world. One that differs from the last is the operator's latest word, and
+    /// Gives the nodes the room and the weights of the current world. A weight that differs from the last is the operator's latest word, and
     /// ends one that was said by command.
     fn weigh(&self) {
         for node in &self.world.config.cluster.node {
             let members = self.world.snapshot.cluster.members();
-            let changed = members
-                .iter()
-                .find(|backend| *backend.name == *node.name)
-                .is_some_and(|backend| backend.configure_weight(node.weight));
+            let backend = members.iter().find(|backend| *backend.name == *node.name);
+            let changed = backend.is_some_and(|backend| {
+                capacity::adopt(backend, self.world.config.room(node));
+                backend.configure_weight(node.weight)
+            });
             if changed && self.world.sessions.words().of(&node.name).is_some() {
                 self.world
                     .sessions

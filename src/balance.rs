@@ -5,8 +5,10 @@
 
 pub mod budget;
 pub mod ewma;
+pub mod gradient;
 mod hashing;
 mod pick;
+pub mod shares;
 mod stamp;
 
 pub use budget::RetryBudget;

@@ -19,6 +19,7 @@ pub mod path;
 pub mod removal;
 pub mod replication;
 pub mod session;
+pub mod share;
 pub mod upload;
 
 pub use class::{Class, Lane, Repeat};

@@ -22,6 +22,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::tls::certs::LiveCertificates;
 use crate::tls::{CertError, Pair, client, self_signed, server};
 use crate::upstream::backend::{Backend, NodeTls};
+use crate::upstream::capacity;
 use crate::upstream::cluster::{Cluster, Manner};
 use crate::upstream::outgoing::Pace;
 use crate::upstream::probe::{Account, Plan};
@@ -219,7 +220,11 @@ fn backend(
         return Some(backend.clone());
     }
     match Backend::new(node, tls, outlier, metrics.node(&node.name)) {
-        Ok(backend) => Some(Arc::new(backend)),
+        Ok(backend) => {
+            let backend = Arc::new(backend);
+            capacity::adopt(&backend, config.room(node));
+            Some(backend)
+        }
         Err(what) => {
             problems.push(config.problem(node.at, key, what, "use a host name or an address"));
             None
@@ -346,6 +351,7 @@ fn snapshot(
             first_byte: timeouts.first_byte,
             first_byte_other: timeouts.first_byte_other,
             stall: timeouts.stall,
+            queue: config.limits.queue_wait,
             maintenance: timeouts.maintenance,
             release: config
                 .vip
@@ -358,6 +364,7 @@ fn snapshot(
             },
         },
         attempts: config.retry.attempts,
+        queue: config.limits.queue,
         resume: config.resume,
         budget: match same_retry {
             Some(world) => world.snapshot.budget.clone(),

@@ -7,6 +7,7 @@
 //! what probes and traffic found out.
 
 pub mod backend;
+pub mod capacity;
 pub mod clock;
 pub mod cluster;
 pub mod connection;
@@ -19,5 +20,6 @@ pub mod nodes;
 pub mod outgoing;
 pub mod pool;
 pub mod probe;
+pub mod queue;
 pub mod siblings;
 pub mod standing;

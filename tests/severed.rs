@@ -36,7 +36,7 @@ fn get(target: &str, more: &str) -> String {
 }
 
 fn in_flight(node: &Backend) -> u32 {
-    node.standing.in_flight.load(Ordering::Relaxed)
+    node.capacity.in_flight()
 }
 
 /// A node that says `answer` to everything and then nothing more.

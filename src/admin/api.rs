@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{Desk, auth, journal, nodes, sessions, vip};
 use crate::harbor::class::Class;
+use crate::harbor::share::Share;
 use crate::session::key::Kind;
 use crate::session::word::Wish;
 
@@ -268,11 +269,13 @@ async fn readyz(desk: &Desk) -> Answer {
 fn metrics(desk: &Desk) -> Answer {
     journal::measure(desk);
     for backend in desk.door.state.read().cluster.members() {
-        let in_flight = backend
-            .standing
-            .in_flight
-            .load(std::sync::atomic::Ordering::Relaxed);
-        backend.metrics.in_flight.set(i64::from(in_flight));
+        let (numbers, capacity) = (&backend.metrics, &backend.capacity);
+        numbers.in_flight.set(i64::from(capacity.in_flight()));
+        numbers.limit.set(i64::from(capacity.limit()));
+        for share in Share::ALL {
+            let (taken, waiting) = (capacity.taken(share), capacity.waiting(share));
+            numbers.share(share.slug(), i64::from(taken), i64::from(waiting));
+        }
     }
     let sessions = desk.door.state.read().sessions.clone();
     for kind in Kind::ALL {

@@ -1,6 +1,5 @@
 //! The nodes as operators see them, and what operators say of them.
 
-use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use http::StatusCode;
@@ -111,7 +110,7 @@ fn node(backend: &Backend, tied: Tied, elsewhere: u32) -> Value {
         "url": backend.url(),
         "state": backend.state(),
         "weight": backend.weight(),
-        "in_flight": standing.in_flight.load(Ordering::Relaxed),
+        "in_flight": backend.capacity.in_flight(),
         "in_flight_elsewhere": elsewhere,
         "sessions": tied.ui,
         "uploads": tied.uploads,

@@ -1,7 +1,6 @@
 //! The nodes of a running process: asked how they are, looked about among, told what operators want of them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Process;
 use crate::doctor;
@@ -21,7 +20,7 @@ impl Process {
             let mut report = Report::default();
             for backend in door.state.read().cluster.members() {
                 let name = backend.name.as_ref().to_owned();
-                let busy = backend.standing.in_flight.load(Ordering::Relaxed);
+                let busy = backend.capacity.in_flight();
                 if busy > 0 {
                     report.busy.insert(name.clone(), busy);
                 }

@@ -4,9 +4,10 @@ mod cluster;
 mod sticky;
 
 use super::{
-    Admin, Certificate, Config, Health, Journal, Limits, Listen, Log, Outlier, Resume, Retry,
+    Admin, Certificate, Config, Health, Journal, Limits, Listen, Log, Outlier, Resume, Retry, Room,
     Secret, Timeouts, Vip, VipInstance, duration, size,
 };
+use crate::harbor::share::Share;
 
 /// One line for each difference, such as `cluster.node harbor-2: weight 10 → 5`.
 ///
@@ -262,12 +263,25 @@ fn of_limits(limits: &Limits, retry: &Retry) -> [Subject; 2] {
         h2_streams,
         header_bytes,
         headers,
+        room,
+        queue,
+        queue_wait,
     } = limits;
+    let Room {
+        requests,
+        percent,
+        adaptive,
+    } = room;
     let limits = Subject::new("limits")
         .shown("connections", connections)
         .shown("h2_streams", h2_streams)
         .shown("header_bytes", size::show(*header_bytes as u64))
-        .shown("headers", headers);
+        .shown("headers", headers)
+        .shown("node_requests", requests)
+        .shown("shares", shares(percent))
+        .shown("adaptive", adaptive)
+        .shown("queue", queue)
+        .time("queue_wait", *queue_wait);
     let Retry {
         attempts,
         budget,
@@ -278,6 +292,14 @@ fn of_limits(limits: &Limits, retry: &Retry) -> [Subject; 2] {
         .shown("budget", budget)
         .shown("budget_min", budget_min);
     [limits, retry]
+}
+
+fn shares(percent: &[u8; 3]) -> String {
+    let pairs = Share::ALL.iter().zip(percent);
+    let pairs: Vec<_> = pairs
+        .map(|(share, percent)| format!("{} {percent}", share.slug()))
+        .collect();
+    pairs.join(", ")
 }
 
 fn of_resume(resume: &Resume) -> Subject {

@@ -1,7 +1,9 @@
 //! `[limits]` and `[retry]`: how much of everything there may be.
 
+use std::time::Duration;
+
 use super::scope::Scope;
-use super::size;
+use super::{Room, size};
 
 /// How much clients may ask for at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,12 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Header fields of a request.
     pub headers: usize,
+    /// Requests at a node.
+    pub room: Room,
+    /// Requests of a share that wait for a place at a node.
+    pub queue: usize,
+    /// How long they wait.
+    pub queue_wait: Duration,
 }
 
 impl Default for Limits {
@@ -23,6 +31,9 @@ impl Default for Limits {
             h2_streams: 100,
             header_bytes: 64 * 1024,
             headers: 100,
+            room: Room::default(),
+            queue: 512,
+            queue_wait: Duration::from_secs(10),
         }
     }
 }
@@ -45,6 +56,11 @@ impl Limits {
             headers: scope
                 .number("headers", 16..=10_000)
                 .unwrap_or(default.headers),
+            room: Room::read(&mut scope),
+            queue: scope.number("queue", 0..=100_000).unwrap_or(default.queue),
+            queue_wait: scope
+                .duration("queue_wait", Duration::ZERO..=Duration::from_secs(300))
+                .unwrap_or(default.queue_wait),
         };
         scope.finish();
         limits

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::scope::Scope;
-use super::{At, Certificate, Part, Url, Wrong};
+use super::{At, Certificate, Part, Url, Wrong, room};
 
 /// The weight of a node that names none.
 const WEIGHT: u32 = 10;
@@ -19,6 +19,8 @@ pub struct Node {
     pub endpoints: Endpoints,
     /// Its share of the work beside the others, 0 to 1000; 0: only when all others have none either.
     pub weight: u32,
+    /// Requests at once; none: as many as any node.
+    pub requests: Option<u32>,
     /// What it is in the topology of its cluster.
     pub part: Part,
     /// The authorities that its certificate must come from, PEM; none: those of the machine.
@@ -69,6 +71,7 @@ impl Node {
             name,
             endpoints: Endpoints::Whole(url),
             weight: WEIGHT,
+            requests: None,
             part: Part::default(),
             ca: None,
             client_certificate: None,
@@ -79,6 +82,7 @@ impl Node {
         let name = scope.word("name", |name| read_name(name, "a node"));
         scope.need("name", "give the node a name, like \"harbor-1\"");
         let weight = scope.number("weight", 0..=1000).unwrap_or(WEIGHT);
+        let requests = room::read_requests(&mut scope, "requests");
         let endpoints = read_endpoints(&mut scope);
         let part = Part::read(&mut scope);
         let ca = scope.readable("ca");
@@ -96,6 +100,7 @@ impl Node {
             name: name?,
             endpoints: endpoints?,
             weight,
+            requests,
             part,
             ca,
             client_certificate,

@@ -39,6 +39,7 @@ impl Refusal {
         match self {
             Refusal::Fault(Fault::ClientGone) => Ended::ClientGone,
             Refusal::Fault(Fault::ClientSlow) => Ended::ClientSlow,
+            Refusal::Fault(Fault::Busy) => Ended::Shed,
             Refusal::Fault(
                 Fault::NodeBroke | Fault::NodeSilent | Fault::UploadCut | Fault::Unreachable,
             ) => Ended::NodeFailed,
@@ -52,6 +53,12 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "UNAVAILABLE",
                 "no Harbor node is available right now; try again shortly",
+            ),
+            // Not 429, which tells docker that this client asked too much; and Harbor says it in its own name.
+            Refusal::Fault(Fault::Busy) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "UNAVAILABLE",
+                "too many requests at once right now; try again shortly",
             ),
             Refusal::Fault(Fault::NodeBroke) => (
                 StatusCode::BAD_GATEWAY,
@@ -123,7 +130,7 @@ impl Refusal {
                 | Fault::NodeSilent
                 | Fault::UploadCut,
             ) => Some(HeaderValue::from_static("2")),
-            Refusal::Full => Some(HeaderValue::from_static("5")),
+            Refusal::Full | Refusal::Fault(Fault::Busy) => Some(HeaderValue::from_static("5")),
             _ => None,
         }
     }
@@ -197,5 +204,6 @@ mod tests {
         assert_eq!(Refusal::Fault(Fault::ClientGone).ended(), Ended::ClientGone);
         assert_eq!(Refusal::Fault(Fault::NodeBroke).ended(), Ended::NodeFailed);
         assert_eq!(Refusal::NotServed.ended(), Ended::Refused);
+        assert_eq!(Refusal::Fault(Fault::Busy).ended(), Ended::Shed);
     }
 }

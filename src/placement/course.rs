@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::layout::Layout;
 use crate::config::Topology;
 use crate::harbor::class::Class;
-use crate::upstream::cluster::{Cluster, Want};
+use crate::upstream::cluster::{Cluster, Lack, Want};
 use crate::upstream::lease::Lease;
 use crate::upstream::nodes::Nodes;
 use std::sync::Arc;
@@ -88,6 +88,9 @@ impl Course {
     }
 
     /// Leases the next node that was not `tried`.
+    ///
+    /// # Errors
+    /// [`Lack`]; where nodes of this leg have no room, it does not go on to the next.
     pub fn lease(
         &mut self,
         cluster: &Arc<Cluster>,
@@ -95,17 +98,15 @@ impl Course {
         want: Want,
         tried: Nodes,
         now: Instant,
-    ) -> Option<Lease> {
+    ) -> Result<Lease, Lack> {
         loop {
             let want = Want {
                 among: self.leg,
                 ..want
             };
-            if let Some(lease) = cluster.lease(class, want, tried, now) {
-                return Some(lease);
-            }
-            if self.further.is_empty() {
-                return None;
+            let leased = cluster.lease(class, want, tried, now);
+            if !matches!(leased, Err(Lack::NoNode)) || self.further.is_empty() {
+                return leased;
             }
             self.leg = self.further.remove(0);
         }

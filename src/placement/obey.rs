@@ -81,7 +81,7 @@ async fn move_pages(cluster: &Arc<Cluster>, sessions: &Sessions, node: &Backend)
             ..Want::any(Some(key.hash()))
         };
         let lease = cluster.lease(Class::ApiRead, want, Nodes::NONE, Instant::now());
-        if let Some(lease) = lease.filter(|lease| lease.backend().seed != node.seed) {
+        if let Some(lease) = lease.ok().filter(|lease| lease.backend().seed != node.seed) {
             sessions.rebind(*key, record, &lease.backend().name).await;
             moved += 1;
         }

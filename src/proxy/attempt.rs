@@ -45,6 +45,15 @@ pub struct Missed {
 }
 
 impl Missed {
+    /// No node had room.
+    pub(super) const fn busy() -> Self {
+        Missed {
+            fault: Fault::Busy,
+            failing: None,
+            again: false,
+        }
+    }
+
     fn node(fault: Fault, failing: Failing, again: bool) -> Self {
         Missed {
             fault,

@@ -179,6 +179,9 @@ impl<'a> Carriage<'a> {
             again,
         } = missed;
         self.last = fault;
+        if fault == Fault::Busy {
+            return Ok(Next::Over);
+        }
         let failing = failing.ok_or(fault)?;
         self.unsent &= failing == Failing::Connect;
         // A refused connection cost nobody anything: every node may be asked.
@@ -213,6 +216,7 @@ impl<'a> Carriage<'a> {
         if answer.fails(self.class) {
             self.record.metrics().attempt("failing_answer");
             answer.lease.failed(Failing::Answer);
+            answer.lease.rest();
             let again = self.shipment.repeatable && self.may_repeat();
             self.kept.failing.get_or_insert(answer);
             return if again { Next::Again } else { Next::Over };
@@ -242,6 +246,7 @@ impl<'a> Carriage<'a> {
             return false;
         };
         let sent = sent.clone();
+        answer.lease.rest();
         let headers = self.shipment.headers.clone();
         let Some(head) = self.lost(headers).manifest(&sent).await else {
             return false;
@@ -394,6 +399,10 @@ impl<'a> Carriage<'a> {
         if lost && self.class.is_upload() {
             affinity::lose(&self.snapshot.sessions, &self.bond);
             self.last = Fault::UploadCut;
+        }
+        // What another node would have said is not known.
+        if self.last == Fault::Busy && self.kept.failing.is_none() {
+            return Err(self.last);
         }
         if let Some(refused) = self.kept.refused.take() {
             return Ok(refused);

@@ -94,7 +94,8 @@ impl Lost<'_> {
         let siblings = self.snapshot.placement.sharing(self.at).without(itself);
         // It may be back, and is the only one where nobody shares its data.
         let course = Course::new(&[siblings, itself], false, |_| true);
-        let mut trial = Trial::new(class, self.to_core, Want::any(None), course);
+        let trial = Trial::new(class, self.to_core, Want::any(None), course);
+        let mut trial = trial.promised();
         let mut headers = self.headers.clone();
         for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
             headers.remove(name);

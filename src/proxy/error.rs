@@ -7,6 +7,9 @@ pub enum Fault {
     /// No node accepts what this class needs.
     #[error("no Harbor node is available")]
     NoNode,
+    /// Every node that could serve it works on as much as it may, and others wait already, or it waited too long.
+    #[error("no Harbor node has room for another request")]
+    Busy,
     /// Every node that was tried refused the connection.
     #[error("no Harbor node could be reached")]
     Unreachable,

@@ -37,6 +37,8 @@ pub enum Ended {
     NodeFailed,
     /// Seawall answered itself: refused, redirected, not served.
     Refused,
+    /// Nodes had no room for it.
+    Shed,
     /// A connection that became a tunnel was closed.
     Tunnel,
 }
@@ -50,6 +52,7 @@ impl Ended {
             Ended::ClientSlow => "client_slow",
             Ended::NodeFailed => "node_failed",
             Ended::Refused => "refused",
+            Ended::Shed => "shed",
             Ended::Tunnel => "tunnel",
         }
     }

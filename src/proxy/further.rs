@@ -27,7 +27,7 @@ pub(super) async fn weigh(
     sessions: &Sessions,
     class: Class,
     asks: &Asks,
-    answer: Answer,
+    mut answer: Answer,
     unknown: &mut Option<Answer>,
 ) -> Option<Answer> {
     let status = answer.response.status();
@@ -45,6 +45,7 @@ pub(super) async fn weigh(
             return Some(answer);
         }
         answer.lease.went_well();
+        answer.lease.rest();
         *unknown = Some(answer);
         return None;
     }

@@ -142,7 +142,8 @@ impl Onward {
                 chart.plot(&asks, None).await
             }
         };
-        let mut trial = Trial::new(self.class, self.to_core, self.want, course);
+        let trial = Trial::new(self.class, self.to_core, self.want, course);
+        let mut trial = trial.promised();
         trial.tried = tried(snapshot, &self.failed);
         trial
     }

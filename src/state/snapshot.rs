@@ -24,6 +24,8 @@ pub struct Patience {
     pub first_byte_other: Duration,
     /// For the next byte of an answer that began.
     pub stall: Duration,
+    /// For a place at a node.
+    pub queue: Duration,
     /// How long a connection to a node may be idle and still be used.
     pub node_idle: Duration,
     /// For what is open on a node that goes into maintenance.
@@ -67,6 +69,8 @@ pub struct Snapshot {
     pub patience: Patience,
     /// The most nodes a request is sent to.
     pub attempts: u32,
+    /// Requests of a share that may wait for a place at a node.
+    pub queue: usize,
     /// Downloads that go on at another node.
     pub resume: Resume,
     /// What keeps retries from amplifying an outage; shared by all snapshots.

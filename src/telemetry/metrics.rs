@@ -49,6 +49,7 @@ struct Counts {
     vip: Mutex<BTreeMap<String, Arc<VipMetrics>>>,
     attempts: Tally,
     resumes: Tally,
+    queue: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     reloads: Tally,
     handshakes: Tally,
     budget_exhausted: AtomicU64,
@@ -79,6 +80,7 @@ impl Metrics {
             vip: Mutex::default(),
             attempts: Tally::default(),
             resumes: Tally::default(),
+            queue: Mutex::default(),
             reloads: Tally::default(),
             handshakes: Tally::default(),
             budget_exhausted: AtomicU64::new(0),
@@ -177,6 +179,17 @@ impl Metrics {
     /// Counts in `resumes_total` a download whose node failed it in the middle, by what became of it.
     pub fn resume(&self, outcome: &'static str) {
         self.counts.resumes.count(outcome);
+    }
+
+    /// Counts in `queue_total` a request that found no place at a node, by its share and what became of it. Takes a lock:
+    /// whoever waited does not mind.
+    pub fn queued(&self, share: &'static str, outcome: &'static str) {
+        let mut counts = self
+            .counts
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((share, outcome)).or_default() += 1;
     }
 
     /// Counts a reload of the configuration in `config_reloads_total`.
@@ -329,6 +342,10 @@ mod tests {
             "node_up",
             "node_component_up",
             "node_in_flight",
+            "node_limit",
+            "node_share_in_flight",
+            "node_queued",
+            "queue",
             "node_ejections",
             "attempts",
             "resumes",

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 
+use super::capacity::Capacity;
 use super::endpoint::Endpoint;
 use super::standing::Standing;
 use crate::balance;
-use crate::config::{Endpoints, Node};
+use crate::config::{Endpoints, Node, Room};
 use crate::harbor::circuit::Circuit;
 use crate::harbor::class::Class;
 use crate::harbor::dialect::Dialect;
@@ -34,6 +35,8 @@ pub struct Backend {
     pub seed: u64,
     /// What is known of it.
     pub standing: Standing,
+    /// How many requests it gets at once.
+    pub capacity: Capacity,
     /// Its own counters.
     pub metrics: Arc<NodeMetrics>,
     weight: AtomicU32,
@@ -69,6 +72,7 @@ impl Backend {
             name: node.name.as_str().into(),
             seed: balance::hash(node.name.as_bytes()),
             standing: Standing::new(outlier),
+            capacity: Capacity::new(Room::default()),
             metrics,
             weight: AtomicU32::new(node.weight),
             configured: AtomicU32::new(node.weight),

@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
+use super::capacity::Permit;
 use super::ejection::Test;
 use super::lease::Lease;
 use super::nodes::Nodes;
@@ -13,6 +13,7 @@ use super::standing::Lacking;
 use crate::balance::{self, Algorithm, Candidate, Turn};
 use crate::harbor::class::{Class, Repeat};
 use crate::harbor::component::Components;
+use crate::harbor::share::Share;
 use crate::health::Measure;
 
 /// What a request would like of the choice.
@@ -55,6 +56,15 @@ impl Tied {
         let (Tied::ToFinish(seed) | Tied::WhileFit(seed)) = self;
         seed
     }
+}
+
+/// Why no node was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// No node is left that the request could be sent to at all.
+    NoNode,
+    /// These would serve it, and have no room for it now.
+    NoRoom(Nodes),
 }
 
 /// How far the choice had to stoop.
@@ -111,25 +121,33 @@ impl Cluster {
 
     /// Chooses a node for a request of `class` that was not `tried` yet, as it would `want`.
     ///
-    /// `None` when no node is left that a request could be sent to at all.
+    /// # Errors
+    /// [`Lack`]; nothing waits here.
     pub fn lease(
         self: &Arc<Self>,
         class: Class,
         want: Want,
         tried: Nodes,
         now: Instant,
-    ) -> Option<Lease> {
+    ) -> Result<Lease, Lack> {
+        let mut full = Nodes::NONE;
         if let Some(tied) = want.tied
             && let Some(index) = self.tied(class, tied)
             && !tried.has(index)
             && want.among.has(index)
         {
-            return self.take(index, class, None);
+            full.add(index);
+            match self.take(index, class, None) {
+                Some(lease) => return Ok(lease),
+                // What is read is elsewhere as well, in all likelihood; sessions and what is written may not be.
+                None if matches!(tied, Tied::WhileFit(_)) && class.share() == Share::Pull => {}
+                None => return Err(Lack::NoRoom(full)),
+            }
         }
-        if let Some((index, test)) = self.on_trial(class, want.among, tried, now) {
-            return self.take(index, class, Some(test));
+        if let Some(lease) = self.on_trial(class, want.among, tried, now) {
+            return Ok(lease);
         }
-        let tier = self.tier(class, want.among)?;
+        let tier = self.tier(class, want.among).ok_or(Lack::NoNode)?;
         let algorithm = match want.by_key {
             true => Algorithm::Rendezvous,
             false => self.manner.balance,
@@ -155,7 +173,7 @@ impl Cluster {
                                 .share(class.circuit(), self.manner.slow_start, now)
                         }
                     },
-                in_flight: backend.standing.in_flight.load(Ordering::Relaxed),
+                in_flight: backend.capacity.in_flight(),
                 latency: if by_latency {
                     backend.standing.latency.value(now)
                 } else {
@@ -164,28 +182,40 @@ impl Cluster {
                 seed: backend.seed,
             });
         // The choice looks at its candidates several times: what each of them is like is found out once.
-        let index = CHOICE.with_borrow_mut(|(rng, known)| {
+        CHOICE.with_borrow_mut(|(rng, known)| {
             known.clear();
             known.extend(candidates);
-            let candidates = known.iter().copied();
-            balance::choose(algorithm, candidates, want.key, &self.turn, rng)
-        })?;
-        self.take(index, class, None)
+            loop {
+                let candidates = known.iter().copied();
+                let candidates = candidates.filter(|candidate| !full.has(candidate.index));
+                let Some(index) = balance::choose(algorithm, candidates, want.key, &self.turn, rng)
+                else {
+                    return Err(match full.is_empty() {
+                        true => Lack::NoNode,
+                        false => Lack::NoRoom(full),
+                    });
+                };
+                match self.take(index, class, None) {
+                    Some(lease) => return Ok(lease),
+                    None => full.add(index),
+                }
+            }
+        })
     }
 
     fn take(self: &Arc<Self>, index: usize, class: Class, test: Option<Test>) -> Option<Lease> {
-        let backend = self.members.get(index)?.clone();
-        Some(Lease::new(backend, self.clone(), index, class, test))
+        let permit = Permit::take(self.members.get(index)?, class.share())?;
+        Some(Lease::new(permit, self.clone(), index, class, test))
     }
 
     /// A node that is on trial and shall be tried with this request, which another one would serve if it fails.
     fn on_trial(
-        &self,
+        self: &Arc<Self>,
         class: Class,
         among: Nodes,
         tried: Nodes,
         now: Instant,
-    ) -> Option<(usize, Test)> {
+    ) -> Option<Lease> {
         if !tried.is_empty() || class.repeat() == Repeat::Never {
             return None;
         }
@@ -197,14 +227,31 @@ impl Cluster {
                 && backend.standing.serves(class)
         });
         out.find_map(|(index, backend)| {
-            let test = backend.standing.ejection.tests(class.circuit(), now)?;
-            Some((index, test))
+            let ejection = &backend.standing.ejection;
+            let test = ejection.tests(class.circuit(), now)?;
+            let lease = self.take(index, class, Some(test));
+            if lease.is_none() {
+                ejection.void(class.circuit(), test);
+            }
+            lease
         })
     }
 
     /// How it chooses.
     pub fn manner(&self) -> &Manner {
         &self.manner
+    }
+
+    /// What became of waiting for one of the nodes that had no room: `None` if the node is no longer fit.
+    pub fn granted(self: &Arc<Self>, permit: Permit, class: Class, want: Want) -> Option<Lease> {
+        let same = |backend: &Arc<Backend>| Arc::ptr_eq(backend, permit.backend());
+        let index = self.members.iter().position(same)?;
+        let tied = want.tied.and_then(|tied| self.tied(class, tied));
+        let fit = || fits(permit.backend(), class, self.tier(class, want.among)?).then_some(());
+        if tied != Some(index) {
+            fit()?;
+        }
+        Some(Lease::new(permit, self.clone(), index, class, None))
     }
 
     /// The place of the node that a request is tied to, as long as it can be sent there.

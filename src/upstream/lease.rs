@@ -1,14 +1,16 @@
-//! A chosen node plus one unit of its capacity. Dropping it gives the unit back; what it learnt is said before.
+//! A chosen node plus one unit of its capacity. Dropping it gives the unit back to whoever waits for it; what it learnt is
+//! said before.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
+use super::capacity::{self, Permit};
 use super::cluster::Cluster;
 use super::ejection::Test;
 use super::siblings;
 use crate::harbor::class::Class;
+use crate::harbor::share::Share;
 
 /// How a node failed a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl Failing {
 
 /// A chosen node plus one unit of its capacity.
 pub struct Lease {
-    backend: Arc<Backend>,
+    permit: Permit,
     cluster: Arc<Cluster>,
     index: usize,
     class: Class,
@@ -49,15 +51,14 @@ pub struct Lease {
 
 impl Lease {
     pub(super) fn new(
-        backend: Arc<Backend>,
+        permit: Permit,
         cluster: Arc<Cluster>,
         index: usize,
         class: Class,
         test: Option<Test>,
     ) -> Self {
-        backend.standing.in_flight.fetch_add(1, Ordering::Relaxed);
         Lease {
-            backend,
+            permit,
             cluster,
             index,
             class,
@@ -68,7 +69,7 @@ impl Lease {
 
     /// The node.
     pub fn backend(&self) -> &Arc<Backend> {
-        &self.backend
+        self.permit.backend()
     }
 
     /// Its place in the cluster, to leave it out the next time.
@@ -79,35 +80,35 @@ impl Lease {
     /// The node is asked `now` for what it can answer by itself, without more of the client.
     pub fn waits(&mut self, now: Instant) {
         if self.class.is_comparable() {
-            self.backend.standing.gauge.waits(self.class.index());
+            self.backend().standing.gauge.waits(self.class.index());
             self.waits = Some(now);
         }
     }
 
     /// The node began its answer `now`, after `waited`.
     pub fn began(&mut self, waited: Duration, now: Instant) {
-        let standing = &self.backend.standing;
-        standing.latency.observe(waited, now);
-        if self.waits.take().is_some() {
+        let waiting = self.waits.take().is_some();
+        let backend = self.backend();
+        let gauge = &backend.standing.gauge;
+        backend.standing.latency.observe(waited, now);
+        if self.class.share() == Share::Pull {
+            capacity::observe(backend, waited, now);
+        }
+        if waiting {
             let kind = self.class.index();
-            standing.gauge.answered(kind, waited);
+            gauge.answered(kind, waited);
             if let Some(test) = self.test
-                && standing.gauge.is_late(kind, waited)
+                && gauge.is_late(kind, waited)
             {
-                siblings::fell(
-                    &self.backend,
-                    self.class.circuit(),
-                    test,
-                    siblings::SLOW,
-                    now,
-                );
+                siblings::fell(backend, self.class.circuit(), test, siblings::SLOW, now);
             }
         }
     }
 
     /// The attempt is over, by an answer or without one; `error`: by a 500, which says something only beside siblings.
     pub fn ended(&self, error: bool) {
-        let (gauge, group) = (&self.backend.standing.gauge, self.class.circuit().index());
+        let gauge = &self.backend().standing.gauge;
+        let group = self.class.circuit().index();
         gauge.came_to_an_end(group);
         // A server of charts is no part of what is judged.
         let judged = !matches!(self.class, Class::Chart | Class::Internal);
@@ -118,38 +119,37 @@ impl Lease {
 
     /// The node answered, and the answer says nothing bad about it.
     pub fn went_well(&self) {
-        let circuit = self.class.circuit();
-        self.backend.standing.ejection.went_well(circuit);
+        let (backend, circuit) = (self.backend(), self.class.circuit());
+        backend.standing.ejection.went_well(circuit);
         if let Some(test) = self.test {
-            siblings::stood(&self.backend, circuit, test);
+            siblings::stood(backend, circuit, test);
         }
     }
 
     /// The node failed this request.
     pub fn failed(&self, how: Failing) {
-        let circuit = self.class.circuit();
+        let (backend, circuit) = (self.backend(), self.class.circuit());
         if let Some(test) = self.test {
-            siblings::fell(&self.backend, circuit, test, how.slug(), Instant::now());
+            siblings::fell(backend, circuit, test, how.slug(), Instant::now());
         }
-        siblings::blame(&self.cluster, &self.backend, circuit, how);
+        siblings::blame(&self.cluster, backend, circuit, how);
+    }
+
+    /// Gives the unit back, for an answer that is kept while another node is asked: whoever holds a unit must not wait for
+    /// another, or two could wait for each other.
+    pub fn rest(&mut self) {
+        self.permit.rest();
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        let standing = &self.permit.backend().standing;
         if let Some(since) = self.waits {
-            let gauge = &self.backend.standing.gauge;
-            gauge.left(self.class.index(), since.elapsed());
+            standing.gauge.left(self.class.index(), since.elapsed());
         }
         if let Some(test) = self.test {
-            self.backend
-                .standing
-                .ejection
-                .void(self.class.circuit(), test);
+            standing.ejection.void(self.class.circuit(), test);
         }
-        self.backend
-            .standing
-            .in_flight
-            .fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -5,7 +5,7 @@
 //! that need it (`Class::needs`).
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -82,8 +82,6 @@ pub struct Standing {
     pub gauge: Gauge,
     /// The same over the last seconds, for who compares nodes.
     pub history: Mutex<History>,
-    /// Requests that the node works on now.
-    pub in_flight: AtomicU32,
     /// How long it takes to begin an answer.
     pub latency: Ewma,
 }
@@ -107,7 +105,6 @@ impl Standing {
             watched: Mutex::default(),
             reach: Mutex::new(Threshold::new(1, 1)),
             version: Mutex::default(),
-            in_flight: AtomicU32::new(0),
             latency: Ewma::default(),
         }
     }

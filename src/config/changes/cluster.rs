@@ -42,6 +42,7 @@ fn of_node(node: &Node) -> Subject {
         name,
         endpoints,
         weight,
+        requests,
         part,
         ca,
         client_certificate,
@@ -60,6 +61,7 @@ fn of_node(node: &Node) -> Subject {
         .optional("core", core)
         .optional("portal", portal)
         .shown("weight", weight)
+        .optional("requests", *requests)
         .optional("role", role.map(Role::name))
         .optional("tier", *tier)
         .optional("storage", storage.as_ref())

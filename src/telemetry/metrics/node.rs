@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// What is published about one node. Everything but [`NodeMetrics::component`] is free of locks.
+/// What is published about one node. Everything that requests touch is free of locks.
 #[derive(Debug)]
 pub struct NodeMetrics {
     /// `node_up`: 1 when it takes requests.
     pub up: Gauge,
     /// `node_in_flight`: requests it is working on.
     pub in_flight: Gauge,
+    /// `node_limit`: the most requests that it gets at once, at the moment.
+    pub limit: Gauge,
     pub(super) answers: Answers,
     pub(super) ejections: Tally,
+    pub(super) shares: Mutex<BTreeMap<&'static str, (i64, i64)>>,
     pub(super) components: Mutex<BTreeMap<String, bool>>,
 }
 
@@ -23,8 +26,10 @@ impl NodeMetrics {
         NodeMetrics {
             up: Gauge::default(),
             in_flight: Gauge::default(),
+            limit: Gauge::default(),
             answers: Answers::new(classes),
             ejections: Tally::default(),
+            shares: Mutex::default(),
             components: Mutex::default(),
         }
     }
@@ -46,6 +51,12 @@ impl NodeMetrics {
                 components.insert(component.to_owned(), up);
             }
         }
+    }
+
+    /// Tells `node_share_in_flight` and `node_queued` of one share.
+    pub fn share(&self, share: &'static str, taken: i64, waiting: i64) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.insert(share, (taken, waiting));
     }
 
     /// Counts an ejection in `node_ejections_total`.

@@ -100,6 +100,24 @@ fn nodes(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> 
     for (name, node) in &nodes {
         set(&mut family, &[("node", name)], node.in_flight.get())?;
     }
+    let mut family = gauge(out, "node_limit", "Requests that a node gets at most")?;
+    for (name, node) in &nodes {
+        set(&mut family, &[("node", name)], node.limit.get())?;
+    }
+    shares(
+        out,
+        "node_share_in_flight",
+        "Requests that a node works on, by share",
+        &nodes,
+        |(taken, _)| taken,
+    )?;
+    shares(
+        out,
+        "node_queued",
+        "Requests that wait for a place at a node",
+        &nodes,
+        |(_, waiting)| waiting,
+    )?;
     let mut family = gauge(
         out,
         "node_component_up",
@@ -126,6 +144,24 @@ fn nodes(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> 
     for (name, node) in &nodes {
         for (reason, count) in node.ejections.read() {
             add(&mut family, &[("node", name), ("reason", reason)], count)?;
+        }
+    }
+    Ok(())
+}
+
+fn shares(
+    out: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    nodes: &[(String, Arc<NodeMetrics>)],
+    which: impl Fn((i64, i64)) -> i64,
+) -> Result<(), Error> {
+    let mut family = gauge(out, name, help)?;
+    for (name, node) in nodes {
+        let shares = node.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        for (share, numbers) in &*shares {
+            let labels = [("node", &**name), ("share", *share)];
+            set(&mut family, &labels, which(*numbers))?;
         }
     }
     Ok(())
@@ -247,6 +283,20 @@ fn door(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         "outcome",
         &counts.resumes,
     )?;
+    let mut family = counter(
+        out,
+        "queue",
+        "Requests that found no place at a node, by what came of it",
+    )?;
+    let shares = counts.queue.lock().unwrap_or_else(PoisonError::into_inner);
+    for ((share, outcome), count) in &*shares {
+        add(
+            &mut family,
+            &[("share", share), ("outcome", outcome)],
+            *count,
+        )?;
+    }
+    drop(shares);
     tally(
         out,
         "config_reloads",
