@@ -10,6 +10,7 @@ pub mod clients;
 pub mod cluster;
 pub mod door;
 pub mod harbor;
+pub mod harbor_process;
 pub mod house;
 pub mod image;
 pub mod keepalived;
