@@ -17,6 +17,7 @@ mod components;
 mod direct;
 mod doctor;
 mod drain;
+mod endings;
 mod framing;
 mod front_door;
 mod headers;

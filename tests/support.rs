@@ -18,4 +18,5 @@ pub mod netns;
 pub mod origin;
 pub mod ports;
 pub mod redis;
+pub mod relay;
 pub mod vip;
