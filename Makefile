@@ -1,6 +1,6 @@
 # Everything that is done to this repository, by name. `make` alone lists it.
 
-.PHONY: help demo test bench build check tools
+.PHONY: help demo test deaths bench build check tools
 
 # A toolchain that rustup just installed is not on the PATH of every shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -8,6 +8,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 help:
 	@echo 'make demo     a cluster to play with, until Ctrl-C; ONCE=1 ends it after the story'
 	@echo 'make test     every test, after installing what they need'
+	@echo 'make deaths   docker, podman and skopeo at each moment of the death of a node: docs/endings.md, in three minutes'
 	@echo 'make bench    side by side with HAProxy, nginx and Envoy, in half an hour; ARGS=--quick is shorter'
 	@echo 'make check    format, lints, and (with cargo-deny) licences and advisories'
 	@echo 'make build    the program, optimised: target/release/seawall'
@@ -35,6 +36,10 @@ ifeq ($(shell id -u),0)
 else
 	@echo 'LEFT OUT, since this is not root: the tests of virtual addresses and of storms ($(NAMESPACES) $(STORM))'
 endif
+
+# What `make test` plays a part of.
+deaths: tools
+	cargo test --locked --test seawall -- endings::every_client --ignored --nocapture
 
 # Envoy comes from where Debian has none: without it the benchmark names it as absent.
 bench:

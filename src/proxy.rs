@@ -19,6 +19,7 @@ pub mod response;
 pub mod resume;
 mod trial;
 pub mod upgrade;
+mod whole;
 
 use http::Response;
 use hyper::upgrade::OnUpgrade;

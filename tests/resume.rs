@@ -16,6 +16,7 @@ mod pushes;
 mod refused;
 mod storm;
 mod verified;
+mod whole;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -19,6 +19,7 @@ mod differential;
 mod direct;
 mod doctor;
 mod drain;
+mod endings;
 mod framing;
 mod front_door;
 mod headers;

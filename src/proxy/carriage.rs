@@ -15,7 +15,7 @@ use super::request::Errand;
 use super::response::Dress;
 use super::resume::{Asked, Onward};
 use super::trial::{Answer, Trial};
-use super::{Carried, further, replay, upgrade};
+use super::{Carried, further, replay, upgrade, whole};
 use crate::harbor::class::{Class, Repeat};
 use crate::placement::affinity::{self, Bond, Lesson, Tie};
 use crate::placement::course::Course;
@@ -230,7 +230,20 @@ impl<'a> Carriage<'a> {
             *carried.response.body_mut() = Reply::local(Default::default());
         }
         self.keep(&carried);
-        Next::Arrived(carried)
+        let alone = self.shipment.repeatable && self.record.onward.is_none();
+        if !alone || !whole::is_small(self.class, &carried.response) {
+            return Next::Arrived(carried);
+        }
+        match whole::read(carried).await {
+            Some(carried) => Next::Arrived(carried),
+            None => {
+                self.last = Fault::NodeBroke;
+                match self.may_repeat() {
+                    true => Next::Again,
+                    false => Next::Over,
+                }
+            }
+        }
     }
 
     /// Whether a manifest may have been refused because it was taken the first time.

@@ -4,7 +4,6 @@
 //! have it. What it gives must be what was promised; anything else, and nobody at all, ends in a reset.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{
@@ -24,7 +23,6 @@ use crate::placement::demand::{Asks, Demand};
 use crate::placement::plot::Chart;
 use crate::state::State;
 use crate::state::snapshot::Snapshot;
-use crate::upstream::backend::Backend;
 use crate::upstream::cluster::Want;
 use crate::upstream::lease::Failing;
 use crate::upstream::nodes::Nodes;
@@ -41,6 +39,8 @@ pub struct Onward {
     promise: Promise,
     /// Nodes that failed it since it last went on, by their seeds.
     failed: Vec<u64>,
+    /// Those of them that only fell silent, and are asked once more when nobody else is left.
+    silent: Vec<u64>,
     /// Nodes that were asked for the rest so far.
     asked: u32,
     /// Bytes that the client had when it last went on.
@@ -79,6 +79,7 @@ impl Onward {
             headers: std::mem::take(&mut shipment.headers),
             promise,
             failed: Vec::new(),
+            silent: Vec::new(),
             asked: 0,
             went_on_at: 0,
         })
@@ -92,6 +93,13 @@ impl Onward {
     /// Whether the client was promised the whole, and not a part of it.
     pub fn is_whole(&self) -> bool {
         self.length() == self.promise.total
+    }
+
+    fn fails(&mut self, seed: u64, silent: bool) {
+        if silent && !self.failed.contains(&seed) {
+            self.silent.push(seed);
+        }
+        self.failed.push(seed);
     }
 
     /// The request for the rest.
@@ -163,7 +171,13 @@ pub(super) async fn go_on(mut record: Box<Record>, cut: Cut) -> (Box<Record>, Op
     };
     let snapshot = onward.state.read();
     let rest = onward.promise.rest(record.bytes_out);
-    let found = onward.rest(&snapshot, &from, &rest, &mut record).await;
+    // Who failed it before may be well again, if another has served it meanwhile.
+    if record.bytes_out > onward.went_on_at {
+        onward.failed.clear();
+        onward.silent.clear();
+    }
+    onward.fails(from.seed, cut == Cut::Silent);
+    let found = onward.rest(&snapshot, &rest, &mut record).await;
     let outcome = match &found {
         Ok(_) => "resumed",
         Err(outcome) => outcome,
@@ -198,18 +212,12 @@ impl Onward {
     async fn rest(
         &mut self,
         snapshot: &Snapshot,
-        from: &Arc<Backend>,
         rest: &Range<u64>,
         record: &mut Record,
     ) -> Result<(Answer, u64), &'static str> {
         if !snapshot.resume.enabled {
             return Err("switched_off");
         }
-        // Who failed it before may be well again, if another has served it meanwhile.
-        if record.bytes_out > self.went_on_at {
-            self.failed.clear();
-        }
-        self.failed.push(from.seed);
         let mut shipment = self.shipment(record, rest).ok_or("no_node")?;
         let mut trial = self.trial(snapshot).await;
         let limit = snapshot.patience.stall;
@@ -225,11 +233,18 @@ impl Onward {
                 .next(snapshot, &mut shipment, limit, &mut now, record)
                 .await
             else {
-                break Err(outcome);
+                if self.silent.is_empty() {
+                    break Err(outcome);
+                }
+                let silent = tried(snapshot, &std::mem::take(&mut self.silent));
+                trial.tried = trial.tried.without(silent);
+                continue;
             };
             self.asked += 1;
             if let Some(backend) = snapshot.cluster.members().get(trial.at) {
-                self.failed.push(backend.seed);
+                let silent =
+                    matches!(&answered, Err(missed) if missed.failing == Some(Failing::Silent));
+                self.fails(backend.seed, silent);
             }
             let Ok(answer) = answered else {
                 continue;

@@ -169,6 +169,35 @@ async fn a_node_that_cannot_serve_the_rest_is_followed_by_one_that_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_fell_silent_is_asked_once_more_when_nobody_else_is_left() {
+    let blob = Blob::new(1000);
+    for (again, whole) in [(true, true), (false, false)] {
+        let served = blob.clone();
+        let origins: [Origin; 2] = nodes(move |talk, turn| {
+            match turn {
+                0 => served.serve(talk, 300),
+                2 if again => served.serve(talk, usize::MAX),
+                _ => {}
+            }
+            if turn == 0 || turn == 2 {
+                talk.wait();
+            }
+            Then::Close
+        });
+        let door = door(&origins, "");
+        let answer = pull(&door, &blob.path(), "").await;
+        assert_eq!(answer.whole, whole);
+        let wanted = if whole { 1000 } else { 300 };
+        assert_eq!(answer.body, blob.bytes[..wanted]);
+        let line = line(&door, &blob.path());
+        assert_eq!(line["attempts"], 3, "{line}");
+        let nodes = |origin: &Origin| origin.heard().len();
+        let asked = (nodes(&origins[0]), nodes(&origins[1]));
+        assert!(matches!(asked, (2, 1) | (1, 2)), "{asked:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_by_its_digest_goes_on_though_registries_give_no_part_of_one() {
     let blob = Blob::new(2000);
     let served = blob.clone();

@@ -149,6 +149,11 @@ impl Docker {
         run(self.command("rmi").args(["--force", &self.name(name)])).done();
     }
 
+    /// Whether an image is there.
+    pub fn has(&self, name: &str) -> bool {
+        run(self.command("image").args(["inspect", &self.name(name)])).ok
+    }
+
     /// The id of an image: the digest of its configuration, which names the layers by what is in them.
     pub fn id(&self, name: &str) -> String {
         self.inspect(name, "{{.Id}}")

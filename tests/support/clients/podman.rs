@@ -68,16 +68,19 @@ impl Podman {
 
     /// `podman push` of an image id to `name` behind the door; the digest that the registry has.
     pub fn push(&self, id: &str, name: &str) -> String {
-        let file = self.directory.path().join("digest");
+        self.try_push(id, name).done();
+        std::fs::read_to_string(self.directory.path().join("digest")).unwrap()
+    }
+
+    /// The same, which may fail.
+    pub fn try_push(&self, id: &str, name: &str) -> Told {
         run(self
             .command("push")
             .arg("--cert-dir")
             .arg(&self.certificates)
             .arg("--digestfile")
-            .arg(&file)
+            .arg(self.directory.path().join("digest"))
             .args([id, &format!("docker://{}/{name}", self.registry)]))
-        .done();
-        std::fs::read_to_string(file).unwrap()
     }
 
     /// `podman pull`; says the image's id.
@@ -90,11 +93,26 @@ impl Podman {
             .arg(format!("docker://{}/{name}", self.registry)))
     }
 
+    /// Whether an image is there.
+    pub fn has(&self, name: &str) -> bool {
+        let name = format!("{}/{name}", self.registry);
+        run(self.command("image").args(["exists", &name])).ok
+    }
+
+    /// The id of an image.
+    pub fn id(&self, name: &str) -> String {
+        self.inspect(name, "{{.Id}}")
+    }
+
     /// The digest of an image's manifest.
     pub fn digest(&self, name: &str) -> String {
-        let told = run(self
-            .command("image")
-            .args(["inspect", "--format", "{{.Digest}}"])
+        self.inspect(name, "{{.Digest}}")
+    }
+
+    fn inspect(&self, name: &str, format: &str) -> String {
+        let mut command = self.command("image");
+        let told = run(command
+            .args(["inspect", "--format", format])
             .arg(format!("{}/{name}", self.registry)));
         told.done().word().to_owned()
     }

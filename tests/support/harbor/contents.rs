@@ -41,6 +41,34 @@ impl HarborNode {
         whole.then_some(digest)
     }
 
+    /// The digest of what the node serves under a tag, once all of it was pulled from there and is what its names say.
+    /// `None`: it knows no such tag.
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    pub async fn serves(&self, repository: &str, tag: &str) -> Result<Option<String>, String> {
+        let client = self.client(DOCKER);
+        let (repository, tag) = (repository.to_owned(), tag.to_owned());
+        self.run(async move {
+            let Some(named) = client.digest(&repository, &tag).await? else {
+                return Ok(None);
+            };
+            let (manifest, _) = client.manifest(&repository, &tag).await?;
+            let document: Value = serde_json::from_slice(&manifest).map_err(|e| e.to_string())?;
+            let layers = document["layers"].as_array().ok_or("no layers")?;
+            let mut parts = vec![(named.clone(), manifest)];
+            for part in layers.iter().chain([&document["config"]]) {
+                let name = part["digest"].as_str().ok_or("a part without a digest")?;
+                parts.push((name.to_owned(), client.blob(&repository, name).await?));
+            }
+            match parts.iter().find(|(name, bytes)| digest(bytes) != *name) {
+                Some((name, _)) => Err(format!("{name} has another digest")),
+                None => Ok(Some(named)),
+            }
+        })
+        .await
+    }
+
     /// Asks the node's API as its administrator; status and document (null without one).
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let content = body.map_or_else(String::new, |body| body.to_string());
