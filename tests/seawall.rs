@@ -12,6 +12,7 @@ mod allocations;
 mod architecture;
 mod bench;
 mod benchmark;
+mod chaos;
 mod check;
 mod components;
 mod direct;
