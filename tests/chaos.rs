@@ -3,7 +3,7 @@
 //! What must hold: whatever was acknowledged is there at the end, whole, through each door. No pull fails for good. A
 //! push fails only while its bytes are on their way to a node or through a door that is in trouble, and succeeds when its
 //! client tries again. A session at the pages lasts as long as Harbor remembers it. The tests of [`ledger`] say which trouble
-//! excuses what: an upgrade, a reload, a stop and a slow node excuse nothing.
+//! excuses what: an upgrade, a reload and a slow node excuse nothing.
 //!
 //! Times are about a fifth of real ones, on both sides: clients wait that much less before they try again, and troubles
 //! come every few seconds.
@@ -60,16 +60,28 @@ impl Run {
     /// Carries it out; fails if anything happened that must not.
     fn go(&self) {
         let Some(lab) = Lab::new(HOSTS) else { return };
-        let mut field = Field::new(&lab);
+        let wrong = self.carry_out(&lab);
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    /// What happened that must not.
+    fn carry_out(&self, lab: &Lab) -> Vec<String> {
+        let mut field = Field::new(lab);
         // Longer than any run: those that the clients did not live to see do not happen.
         let schedule = Schedule::new(self.seed, NODES.count(), self.length * 4);
         let ledger = Ledger::new();
+        println!("chaos with seed {}", self.seed);
         let troubles = self.work(&mut field, &schedule, &ledger);
         let worked = ledger.begun.elapsed();
         for number in CLIENTS {
             lab.host(number).speed_up();
         }
         let mut report = Report::of(&ledger);
+        let troubles = troubles.unwrap_or_else(|| {
+            let what = "the troubles, or the clients, did not come to their end: see above";
+            report.wrong.push(what.to_owned());
+            0
+        });
         let lost = verify(&field, &ledger);
         let stands = field.stands();
         let mut doors = stands.doors();
@@ -102,11 +114,16 @@ impl Run {
             self.length.as_secs(),
         );
         assert!(ledger.carried() >= self.least);
-        assert!(report.wrong.is_empty(), "{:#?}", report.wrong);
+        if !report.wrong.is_empty() {
+            let file = std::env::temp_dir().join(format!("seawall-chaos-{}.log", self.seed));
+            std::fs::write(&file, doors.log()).unwrap();
+            println!("what the doors said is in {}", file.display());
+        }
+        report.wrong
     }
 
-    /// Lets all work until it is over; how many troubles there were.
-    fn work(&self, field: &mut Field<'_>, schedule: &Schedule, ledger: &Ledger) -> usize {
+    /// Lets all work until it is over; how many troubles there were, unless somebody panicked.
+    fn work(&self, field: &mut Field<'_>, schedule: &Schedule, ledger: &Ledger) -> Option<usize> {
         let until = ledger.begun + self.length;
         let stopped = AtomicBool::new(false);
         let over = || {
@@ -117,15 +134,16 @@ impl Run {
         let (lab, ca, seed) = (field.lab, field.ca(), self.seed);
         let (nodes, mut redis, [of_nodes, of_doors]) = field.parts();
         std::thread::scope(|scope| {
+            let mut hands = Vec::new();
             for (host, turn) in CLIENTS.flat_map(|host| (0..HANDS).map(move |turn| (host, turn))) {
                 let hand = Hand::new(seed, (host - CLIENTS.start()) * HANDS + turn, ledger);
                 let wire = Wire::new((field::vip(), PORT).into(), &field::registry(), &ca);
-                scope.spawn(move || {
+                hands.push(scope.spawn(move || {
                     let _all = Stop(stopped);
                     lab.host(host).inside(async || hand.work(wire, over).await);
-                });
+                }));
             }
-            scope.spawn(|| {
+            hands.push(scope.spawn(|| {
                 let _all = Stop(stopped);
                 let far = Far {
                     namespace: &lab.host(*CLIENTS.end()).name,
@@ -136,7 +154,7 @@ impl Run {
                 let login = || skopeo.login("admin", "Harbor12345").ok;
                 eventually("a login", Duration::from_secs(30), login);
                 Hand::new(seed, CLIENTS.count() * HANDS, ledger).carry(&skopeo, over);
-            });
+            }));
             let nodes = scope.spawn(move || {
                 let _all = Stop(stopped);
                 let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -160,7 +178,14 @@ impl Run {
                 trouble::follow(&schedule.doors, ledger, over, &mut pair)
             });
             let tracks = [nodes, redis, doors].map(std::thread::ScopedJoinHandle::join);
-            tracks.into_iter().map(Result::unwrap).sum()
+            let hands: Vec<_> = hands
+                .into_iter()
+                .map(std::thread::ScopedJoinHandle::join)
+                .collect();
+            if hands.iter().any(Result::is_err) {
+                return None;
+            }
+            tracks.into_iter().map(Result::ok).sum()
         })
     }
 }

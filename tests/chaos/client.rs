@@ -1,7 +1,7 @@
 //! A registry client as docker is one, step by step.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -112,10 +112,18 @@ impl Client {
         self.ask(what, &all, body, good).await
     }
 
-    /// Pushes what is not there yet, and the manifest.
-    pub async fn push(&mut self, image: &Image, blobs: &[Blob]) -> Result<(), Failure> {
+    /// Pushes the blobs that `sent` does not name yet and that are not there, and the manifest.
+    pub async fn push(
+        &mut self,
+        image: &Image,
+        blobs: &[Blob],
+        sent: &mut BTreeSet<String>,
+    ) -> Result<(), Failure> {
         let repository = image.repository.as_str();
         for blob in blobs {
+            if sent.contains(&blob.digest) {
+                continue;
+            }
             let target = format!("/v2/{repository}/blobs/{}", blob.digest);
             let what = (Method::HEAD, target.as_str());
             let good = [200, 404];
@@ -123,6 +131,7 @@ impl Client {
             if answer.await?.status == 404 {
                 self.upload(repository, blob).await?;
             }
+            sent.insert(blob.digest.clone());
         }
         let target = format!("/v2/{repository}/manifests/{}", image.tag);
         let lines = [("content-type", image::KIND)];
@@ -203,10 +212,5 @@ impl Client {
             answer.await?;
         }
         Ok(())
-    }
-
-    /// Docker waits 5, 10, 15 and 20 s before it tries a layer again; here it is a fifth.
-    pub async fn wait(attempt: usize) {
-        tokio::time::sleep(Duration::from_secs(attempt as u64)).await;
     }
 }

@@ -46,7 +46,9 @@ pub struct Doors<'a> {
     pub well: [bool; 2],
     /// Processes that were taken over, until they end.
     pub elders: Vec<Running>,
-    /// What processes counted that are no more.
+    /// What processes said that are no more, each line with the number of its door.
+    said: Vec<String>,
+    /// What they counted.
     counted: BTreeMap<String, f64>,
     /// The weight of the second node, which reloads change.
     pub weight: u32,
@@ -57,15 +59,38 @@ impl Doors<'_> {
     pub fn harvest(&mut self, index: usize) {
         let (_, text) = self.doors[index].ask("GET", "/metrics");
         for line in text.lines() {
-            let wanted = ["attempts_total", "resumes_total", "vip_transitions_total"];
-            let ours = wanted
-                .iter()
-                .any(|name| line.starts_with(&format!("seawall_{name}{{")));
+            let wanted = [
+                "attempts_total{",
+                "resumes_total{",
+                "vip_transitions_total{",
+                "retry_budget_exhausted_total ",
+            ];
+            let name = line.strip_prefix("seawall_").unwrap_or_default();
+            let ours = wanted.iter().any(|wanted| name.starts_with(wanted));
             if let (true, Some((name, value))) = (ours, line.rsplit_once(' ')) {
                 *self.counted.entry(name.to_owned()).or_default() +=
                     value.parse::<f64>().unwrap_or_default();
             }
         }
+    }
+
+    /// Keeps the log of a door's process, after its end.
+    pub fn remember(&mut self, index: usize) {
+        let log = self.doors[index].log();
+        let lines = log.lines().map(|line| format!("{line} door {}", index + 1));
+        self.said.extend(lines);
+    }
+
+    /// Everything that all processes said, in the order of its time.
+    pub fn log(&mut self) -> String {
+        (0..2).for_each(|index| self.remember(index));
+        let elders = self.elders.iter().map(Running::text);
+        let elders: Vec<String> = elders
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        self.said.extend(elders);
+        self.said.sort();
+        self.said.join("\n")
     }
 
     /// Everything harvested.
@@ -137,6 +162,7 @@ impl<'a> Field<'a> {
                 doors: [start(1), start(2)],
                 well: [true; 2],
                 elders: Vec::new(),
+                said: Vec::new(),
                 counted: BTreeMap::new(),
                 weight: 10,
             }),
@@ -245,14 +271,20 @@ fn plan(number: usize, urls: &[String], pki: &std::path::Path, redis: &str, weig
         priority,
         // The address moves when its master is in trouble, and not a second time when that returns.
         nopreempt: true,
+        // On a machine with much else to do, a shorter one moves the address for want of breath.
+        advert_interval: "0.5",
         ..Instance::default()
     });
     let (chain, key) = (pki.join("door.pem"), pki.join("door-key.pem"));
     plan.listen = format!("certificate = [{{ chain = {chain:?}, key = {key:?} }}]");
     plan.public_url = Some(format!("https://{}", registry()));
     plan.node = urls.first().cloned();
-    // A fifth of what stands where operators put nothing, or less.
-    plan.timeouts = "stall = \"2s\"\nconnect = \"1s\"\n".to_owned();
+    // A fifth of what stands where operators put nothing, or about that.
+    plan.timeouts =
+        "connect = \"1s\"\nstall = \"2s\"\nidle = \"15s\"\nbody_idle = \"24s\"\ndrain = \"60s\"\n\
+                     first_byte = \"180s\"\nfirst_byte_other = \"12s\"\n"
+            .to_owned();
+    plan.vip = "release_within = \"6s\"".to_owned();
     for (place, url) in urls.iter().enumerate().skip(1) {
         let weight = if place == 1 { weight } else { 10 };
         plan.more += &format!(

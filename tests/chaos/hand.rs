@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
@@ -18,6 +18,28 @@ use crate::support::clients::skopeo::Skopeo;
 
 /// As often as docker tries a layer.
 const ATTEMPTS: usize = 5;
+
+/// What a client has left of its attempts. Docker tries each layer so often: getting on with another one begins anew.
+#[derive(Default)]
+struct Patience {
+    failed: usize,
+    /// Parts that it had at the last failure.
+    had: usize,
+}
+
+impl Patience {
+    /// Whether to try again after a failure, with so many parts done.
+    fn is_left(&mut self, has: usize) -> bool {
+        self.failed = if has > self.had { 1 } else { self.failed + 1 };
+        self.had = has;
+        self.failed < ATTEMPTS
+    }
+
+    /// Docker waits 5, 10, 15 and 20 s; here it is a fifth.
+    fn pause(&self) -> Duration {
+        Duration::from_secs(self.failed as u64)
+    }
+}
 
 /// One of those at work.
 pub struct Hand<'a> {
@@ -97,13 +119,14 @@ impl<'a> Hand<'a> {
     async fn push(&mut self, client: &mut Client) {
         let (image, blobs) = self.next();
         let mut record = self.record(Kind::Push, format!("{}:{}", image.repository, image.tag));
-        for attempt in 1..=ATTEMPTS {
-            let outcome = client.push(&image, &blobs).await;
-            if record.took(outcome) {
-                self.ledger.acknowledge(image);
-                break;
-            }
-            Client::wait(attempt).await;
+        let (mut patience, mut sent) = (Patience::default(), BTreeSet::new());
+        while !record.took(client.push(&image, &blobs, &mut sent).await)
+            && patience.is_left(sent.len())
+        {
+            tokio::time::sleep(patience.pause()).await;
+        }
+        if record.0.done {
+            self.ledger.acknowledge(image);
         }
         self.ledger.note(record.ends(client));
     }
@@ -113,13 +136,11 @@ impl<'a> Hand<'a> {
             return self.push(client).await;
         };
         let mut record = self.record(Kind::Pull, format!("{}:{reference}", image.repository));
-        let mut have = BTreeSet::new();
-        for attempt in 1..=ATTEMPTS {
-            let outcome = client.pull(&image, &reference, &mut have).await;
-            if record.took(outcome) {
-                break;
-            }
-            Client::wait(attempt).await;
+        let (mut patience, mut have) = (Patience::default(), BTreeSet::new());
+        while !record.took(client.pull(&image, &reference, &mut have).await)
+            && patience.is_left(have.len())
+        {
+            tokio::time::sleep(patience.pause()).await;
         }
         self.ledger.note(record.ends(client));
     }
@@ -129,22 +150,18 @@ impl<'a> Hand<'a> {
             return;
         };
         let mut record = self.record(Kind::Look, image.repository.clone());
-        for attempt in 1..=ATTEMPTS {
-            if record.took(client.look(&image).await) {
-                break;
-            }
-            Client::wait(attempt).await;
+        let mut patience = Patience::default();
+        while !record.took(client.look(&image).await) && patience.is_left(0) {
+            tokio::time::sleep(patience.pause()).await;
         }
         self.ledger.note(record.ends(client));
     }
 
     async fn session(&mut self, client: &mut Client) {
         let mut record = self.record(Kind::Session, "pages".to_owned());
-        for attempt in 1..=ATTEMPTS {
-            if record.took(Browser::session(client).await) {
-                break;
-            }
-            Client::wait(attempt).await;
+        let mut patience = Patience::default();
+        while !record.took(Browser::session(client).await) && patience.is_left(0) {
+            tokio::time::sleep(patience.pause()).await;
         }
         self.ledger.note(record.ends(client));
     }
@@ -183,17 +200,16 @@ impl<'a> Hand<'a> {
     /// Runs skopeo until it is content: its own retries leave much out, so that it is begun again as jobs do.
     fn run(&self, kind: Kind, name: &str, mut skopeo: impl FnMut() -> Told) -> bool {
         let mut record = self.record(kind, format!("skopeo {name}"));
-        for attempt in 1..=ATTEMPTS {
+        let mut patience = Patience::default();
+        loop {
             let begun = Instant::now();
             let told = skopeo();
-            let outcome = told
-                .ok
-                .then_some(())
-                .ok_or_else(|| failure(begun, kind, &told));
-            if record.took(outcome) {
+            let outcome = told.ok.then_some(());
+            let outcome = outcome.ok_or_else(|| failure(begun, kind, &told));
+            if record.took(outcome) || !patience.is_left(0) {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_secs(attempt as u64));
+            std::thread::sleep(patience.pause());
         }
         let done = record.0.done;
         self.ledger.note(record.0);

@@ -66,12 +66,11 @@ impl Report {
         let spans = ledger.spans();
         let acts = spans.iter().map(|span| span.act);
         report.line("acts", &count(acts));
-        for operation in all().filter(|one| !one.done) {
-            report.wrong(ledger, operation, "it never succeeded", None);
-        }
         for (operation, failure) in failures() {
-            if ledger.excuse(operation, failure).is_none() {
-                report.wrong(ledger, operation, "it failed without excuse", Some(failure));
+            if !operation.done {
+                report.wrong(ledger, operation, "it never succeeded", failure);
+            } else if ledger.excuse(operation, failure).is_none() {
+                report.wrong(ledger, operation, "it failed without excuse", failure);
             }
         }
         report
@@ -96,29 +95,19 @@ impl Report {
         self.line(&format!("longest pause of a {kind:?}"), &what);
     }
 
-    fn wrong(
-        &mut self,
-        ledger: &Ledger,
-        operation: &Operation,
-        what: &str,
-        failure: Option<&Failure>,
-    ) {
+    fn wrong(&mut self, ledger: &Ledger, operation: &Operation, what: &str, failure: &Failure) {
         let at = |when: Instant| when.saturating_duration_since(ledger.begun);
-        let (from, to) = failure.map_or((operation.begun, operation.ended), |failure| {
-            (failure.begun, failure.ended)
-        });
-        let during: Vec<_> = (ledger.during(from, to).iter())
+        let during: Vec<_> = (ledger.during(failure.begun, failure.ended).iter())
             .map(|span| (span.act, at(span.begun), span.ended.map(at)))
             .collect();
         self.wrong.push(format!(
-            "{:?} {} from {:?} to {:?}: {what}: {} during {during:?}",
+            "{:?} {}: {what}: from {:?} to {:?}: {}: {} during {during:?}",
             operation.kind,
             operation.name,
-            at(from),
-            at(to),
-            failure.map_or_else(String::new, |failure| {
-                format!("{}: {}", failure.step, failure.fault)
-            }),
+            at(failure.begun),
+            at(failure.ended),
+            failure.step,
+            failure.fault,
         ));
     }
 }

@@ -142,12 +142,15 @@ impl Victims for Pair<'_, '_> {
             (Role::Master, _) => master,
         };
         match fate {
-            // What operators do on purpose.
-            DoorFate::Stopped | DoorFate::Reloaded | DoorFate::TakenOver => Harm::Nothing,
+            // Nothing that we do ourselves.
+            DoorFate::Reloaded | DoorFate::TakenOver => Harm::Nothing,
             // A backup that hears nothing takes the address, and one of the two gives it up when they meet again.
             DoorFate::Parted | DoorFate::Deaf => Harm::Connections,
-            DoorFate::Killed | DoorFate::Frozen if self.index == master => Harm::Connections,
-            DoorFate::Killed | DoorFate::Frozen => Harm::Nothing,
+            // A door that is stopped waits for what runs, but the address goes after `vip.release_within`.
+            DoorFate::Killed | DoorFate::Frozen | DoorFate::Stopped => match self.index == master {
+                true => Harm::Connections,
+                false => Harm::Nothing,
+            },
         }
     }
 
@@ -164,6 +167,7 @@ impl Victims for Pair<'_, '_> {
             DoorFate::Killed => {
                 doors.harvest(index);
                 doors.doors[index].crash();
+                doors.remember(index);
             }
             DoorFate::Frozen => doors.doors[index].signal(Signal::SIGSTOP),
             DoorFate::Parted => host.isolate(),
@@ -205,6 +209,7 @@ impl Victims for Pair<'_, '_> {
                 eventually("it has drained", SETTLES, ended);
                 let mut doors = self.stands.doors();
                 doors.doors[index].ends();
+                doors.remember(index);
                 doors.doors[index].start_again();
             }
             DoorFate::Reloaded | DoorFate::TakenOver => {}
