@@ -13,6 +13,7 @@ mod architecture;
 mod bench;
 mod benchmark;
 mod brownout;
+mod chaos;
 mod check;
 mod components;
 mod differential;

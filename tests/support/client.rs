@@ -88,8 +88,8 @@ impl Knock {
         Ok(stream)
     }
 
-    /// The connection after its handshake.
-    pub async fn tls(&self) -> io::Result<TlsStream<TcpStream>> {
+    /// What the client believes and speaks.
+    pub fn config(&self) -> Arc<ClientConfig> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(&self.ca).expect("the authority") {
@@ -99,10 +99,19 @@ impl Knock {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols.clone_from(&self.alpn);
-        let name = ServerName::try_from(self.name.clone()).expect("a server name");
+        Arc::new(config)
+    }
+
+    /// Whom it expects.
+    pub fn server(&self) -> ServerName<'static> {
+        ServerName::try_from(self.name.clone()).expect("a server name")
+    }
+
+    /// The connection after its handshake.
+    pub async fn tls(&self) -> io::Result<TlsStream<TcpStream>> {
         let stream = self.dial().await?;
-        TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
+        TlsConnector::from(self.config())
+            .connect(self.server(), stream)
             .await
     }
 

@@ -212,6 +212,22 @@ impl Host {
         self.port("master br0");
     }
 
+    /// From now on its cable carries so much each way, such as `8mbit` a second.
+    pub fn slow_down(&self, rate: &str) {
+        for (namespace, interface) in [(&self.name, INTERFACE), (&self.switch, &self.port)] {
+            let shape =
+                format!("-n {namespace} qdisc replace dev {interface} root tbf rate {rate}");
+            tc(&format!("{shape} burst 64kb latency 300ms"));
+        }
+    }
+
+    /// Ends [`Host::slow_down`].
+    pub fn speed_up(&self) {
+        for (namespace, interface) in [(&self.name, INTERFACE), (&self.switch, &self.port)] {
+            tc(&format!("-n {namespace} qdisc del dev {interface} root"));
+        }
+    }
+
     fn port(&self, change: &str) {
         ip(&format!(
             "-n {} link set {} {change}",
@@ -228,6 +244,13 @@ impl Host {
             command.extend(rule);
             command.extend(["--probability", &share, "-j", "DROP"]);
             self.run(&command);
+        }
+    }
+
+    /// Ends [`Host::lose_adverts`].
+    pub fn hear_adverts(&self) {
+        for iptables in ["iptables", "ip6tables"] {
+            self.run(&[iptables, "-w", "-F", "INPUT"]);
         }
     }
 
@@ -337,6 +360,11 @@ impl Running {
         kill(self.id(), signal).unwrap();
     }
 
+    /// Whether it has come to its end.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
@@ -358,6 +386,11 @@ impl Drop for Running {
 /// Runs `ip` with arguments that are parted by spaces.
 fn ip(arguments: &str) -> String {
     finish(Command::new("ip").args(arguments.split(' ')))
+}
+
+/// The same with `tc`.
+fn tc(arguments: &str) {
+    finish(Command::new("tc").args(arguments.split(' ')));
 }
 
 fn finish(command: &mut Command) -> String {

@@ -38,8 +38,12 @@ pub struct Plan {
     pub listen: String,
     /// The only address that it listens on, instead of all.
     pub only: Option<IpAddr>,
-    /// The only node, instead of one of the door's own.
+    /// The first node, instead of one of the door's own.
     pub node: Option<String>,
+    /// Keys of `[timeouts]`, instead of patience with a node that waits for the test.
+    pub timeouts: String,
+    /// Further tables, such as further nodes.
+    pub more: String,
     /// What clients call the cluster.
     pub public_url: Option<String>,
 }
@@ -83,15 +87,20 @@ impl Plan {
             listen,
             instances,
             only,
+            more,
             ..
         } = self;
+        let timeouts = match self.timeouts.as_str() {
+            "" => "stall = \"60s\"",
+            keys => keys,
+        };
         let address = SocketAddr::new(only.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), PORT);
         let url = self.public_url.as_deref().unwrap_or("http://registry.test");
         format!(
             "state_dir = \"state\"\n[[listen]]\naddress = \"{address}\"\n{listen}\n\
              [admin]\naddress = \"unix:{}\"\n[cluster]\npublic_url = \"{url}\"\n\
              [[cluster.node]]\nname = \"harbor-1\"\nurl = \"{node}\"\n\
-             [timeouts]\nstall = \"60s\"\n[health]\ninterval = \"200ms\"\ntimeout = \"1s\"\ndoctor = false\n\
+             [timeouts]\n{timeouts}\n[health]\ninterval = \"200ms\"\ntimeout = \"1s\"\ndoctor = false\n{more}\n\
              {}",
             admin.display(),
             if instances.is_empty() {
@@ -190,6 +199,15 @@ impl<'a> Door<'a> {
         }
     }
 
+    /// Starts it again where it was, with the files that it left, and returns when it listens.
+    pub fn start_again(&mut self) {
+        let file = self.directory.path().join("seawall.toml");
+        let file = file.display().to_string();
+        let arguments = ["run", "-c", &file];
+        self.running = self.host.spawn(env!("CARGO_BIN_EXE_seawall"), arguments);
+        self.running.says("\"listening\"");
+    }
+
     /// Starts another process that takes over, and returns when it has. The door is that one from here on; what comes back
     /// is the one before.
     pub fn take_over(&mut self) -> Running {
@@ -249,6 +267,11 @@ impl<'a> Door<'a> {
     pub fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
         self.ends();
+    }
+
+    /// Whether its process has come to its end.
+    pub fn has_ended(&mut self) -> bool {
+        self.running.has_ended()
     }
 
     /// Waits for its end, which must be a good one.

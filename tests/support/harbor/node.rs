@@ -135,7 +135,7 @@ impl HarborNode {
         let harbor = self.harbor.clone();
         self.run(async move {
             match mode {
-                Mode::Down => harbor.registry.kill(),
+                Mode::Down => harbor.registry.crash(),
                 Mode::Hung => {
                     harbor.registry.resume();
                     if !harbor.registry.is_running() {
@@ -183,11 +183,21 @@ impl HarborNode {
         }
     }
 
-    /// The node dies: its listener closes, its connections are reset, its registry is killed.
+    /// The node dies: its listener closes, its connections are reset, its registry ends.
     pub async fn stop(&self) {
+        self.end(Registry::retire).await;
+    }
+
+    /// The same by `kill -9` of everything.
+    pub async fn crash(&self) {
+        self.end(Registry::crash).await;
+    }
+
+    async fn end(&self, registry: fn(&Registry)) {
         let open = self.open.clone();
         let harbor = self.harbor.clone();
-        self.run(async move { end(&open, &harbor).await }).await;
+        self.run(async move { end(&open, &harbor, registry).await })
+            .await;
     }
 
     /// It comes back on the same address, with the same data.
@@ -315,7 +325,7 @@ async fn converse(
     open.lock().unwrap().lines.remove(&number);
 }
 
-async fn end(open: &Arc<Mutex<Open>>, harbor: &Arc<Harbor>) {
+async fn end(open: &Arc<Mutex<Open>>, harbor: &Arc<Harbor>, registry: fn(&Registry)) {
     let (tasks, lines) = {
         let mut open = open.lock().unwrap();
         open.stopped = true;
@@ -337,5 +347,5 @@ async fn end(open: &Arc<Mutex<Open>>, harbor: &Arc<Harbor>) {
         let _ = task.await;
     }
     let harbor = harbor.clone();
-    let _ = tokio::task::spawn_blocking(move || harbor.registry.retire()).await;
+    let _ = tokio::task::spawn_blocking(move || registry(&harbor.registry)).await;
 }

@@ -126,6 +126,55 @@ impl Registry {
         }
     }
 
+    /// Kills the child at once, as a crash would, except while it writes a manifest or a link: see
+    /// [`Registry::retire`]. An upload may be cut anywhere.
+    pub fn crash(&self) {
+        while self.is_running() {
+            self.hang();
+            if !self.writes_in_place() {
+                break;
+            }
+            self.resume();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.kill();
+    }
+
+    /// Whether the frozen child has a file open for writing that is no upload.
+    fn writes_in_place(&self) -> bool {
+        let Some(process) = self
+            .child
+            .lock()
+            .expect("never poisoned")
+            .as_ref()
+            .map(Child::id)
+        else {
+            return false;
+        };
+        let list = |what: &str| std::fs::read_dir(format!("/proc/{process}/{what}"));
+        let stopped = |task: &std::fs::DirEntry| {
+            let state = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // Anything may stand in the name, which is in brackets.
+            let state = state.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            !state.starts_with(['R', 'S', 'D'])
+        };
+        while !list("task").is_ok_and(|all| all.flatten().all(|task| stopped(&task))) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        list("fd").into_iter().flatten().flatten().any(|file| {
+            let target = std::fs::read_link(file.path()).unwrap_or_default();
+            let target = target.to_string_lossy();
+            let information = format!("/proc/{process}/fdinfo/{}", file.file_name().display());
+            let information = std::fs::read_to_string(information).unwrap_or_default();
+            let flags = information
+                .lines()
+                .find_map(|line| line.strip_prefix("flags:"));
+            let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+            let writes = flags.is_some_and(|flags| flags & nix::libc::O_ACCMODE != 0);
+            writes && target.contains("/docker/registry/v2/") && !target.contains("/_uploads/")
+        })
+    }
+
     /// Freezes the child.
     pub fn hang(&self) {
         self.signal(Signal::SIGSTOP);
