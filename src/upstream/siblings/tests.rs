@@ -123,7 +123,7 @@ fn tried(cluster: &Arc<Cluster>, now: Instant) -> crate::upstream::lease::Lease 
     let want = Want::any(None);
     let lease = |_| {
         let lease = cluster.lease(Class::BlobRead, want, Nodes::NONE, now);
-        lease.filter(|lease| lease.index() == 2)
+        lease.ok().filter(|lease| lease.index() == 2)
     };
     (0..1000).find_map(lease).unwrap()
 }
