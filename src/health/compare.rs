@@ -149,7 +149,7 @@ impl Measure {
             let surely = own - NO_CHANCE * (own * (1.0 - own) / all).sqrt();
             let far = own * 100.0 >= siblings * 100.0 + f64::from(self.failure_percent);
             let found = far && surely > 2.0 * siblings + NEVER_MIND;
-            found.then(|| Finding::Failing {
+            found.then_some(Finding::Failing {
                 percent: own * 100.0,
                 siblings: siblings * 100.0,
             })

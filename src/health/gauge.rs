@@ -137,6 +137,7 @@ pub(super) fn about(heap: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing)]
     use super::*;
 
     #[test]

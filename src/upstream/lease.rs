@@ -107,13 +107,17 @@ impl Lease {
 
     /// The attempt is over, by an answer or without one; `error`: by a 500, which says something only beside siblings.
     pub fn ended(&self, error: bool) {
-        let gauge = &self.backend().standing.gauge;
-        let group = self.class.circuit().index();
+        let (backend, circuit) = (self.backend(), self.class.circuit());
+        let (gauge, group) = (&backend.standing.gauge, circuit.index());
         gauge.came_to_an_end(group);
         // A server of charts is no part of what is judged.
         let judged = !matches!(self.class, Class::Chart | Class::Internal);
         if error && judged {
             gauge.failed(group);
+            if let Some(test) = self.test {
+                let reason = Failing::Answer.slug();
+                siblings::fell(backend, circuit, test, reason, Instant::now());
+            }
         }
     }
 

@@ -155,6 +155,19 @@ fn a_trial_that_is_answered_late_fails_and_good_ones_let_the_node_in() {
 }
 
 #[test]
+fn an_internal_error_fails_a_trial_though_its_answer_counts_as_one() {
+    let cluster = cluster(&[0, 0, 0]);
+    let mut now = works(&cluster, &[FAST, FAST, SLOW], Instant::now(), 6);
+    now = works(&cluster, &[FAST, FAST], now, 21);
+    for second in 0..3 {
+        let lease = tried(&cluster, now + Duration::from_secs(second));
+        lease.ended(second == 2);
+        lease.went_well();
+    }
+    assert_eq!(out(&cluster), [false, false, true]);
+}
+
+#[test]
 fn a_trial_without_an_answer_is_given_up_as_soon_as_it_is_late() {
     let cluster = cluster(&[0, 0, 0]);
     let mut now = works(&cluster, &[FAST, FAST, SLOW], Instant::now(), 6);
