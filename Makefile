@@ -18,7 +18,7 @@ demo:
 	@deploy/demo.sh
 
 # What measures time must not share the machine with other tests: it runs afterwards, one by one.
-ALONE := sticky::failover
+ALONE := sticky::failover overload::storm
 # The same for downloads by many clients at a time, which also drop packets, as only root can.
 STORM := resume::storm
 # Virtual addresses are tried in network namespaces, which only root can make. They wait more than they work, and those
