@@ -20,7 +20,7 @@ demo:
 	@deploy/demo.sh
 
 # What measures time must not share the machine with other tests: it runs afterwards, one by one.
-ALONE := sticky::failover brownout::
+ALONE := sticky::failover brownout:: overload::storm
 # The same for downloads by many clients at a time, which also drop packets, as only root can, and for the short form of
 # `make chaos`.
 STORM := resume::storm chaos::nothing

@@ -7,6 +7,9 @@
     clippy::panic
 )]
 
+mod room;
+mod storm;
+
 use std::process::Command;
 
 use http::{Method, StatusCode, header};

@@ -9,6 +9,7 @@
 )]
 
 mod clients;
+mod full;
 mod goes_on;
 mod moments;
 mod nodes;

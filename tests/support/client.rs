@@ -212,7 +212,7 @@ impl Raw {
     }
 
     /// Reads more; false at the end or when the connection broke.
-    async fn more(&mut self) -> bool {
+    pub async fn more(&mut self) -> bool {
         let mut buffer = vec![0; 64 << 10];
         match bounded("an answer", self.stream.read(&mut buffer)).await {
             Ok(0) | Err(_) => false,

@@ -98,6 +98,8 @@ pub struct Timing {
     pub configuration: Duration,
     /// How far away the node is: every request waits that long before it is looked at.
     pub distance: Duration,
+    /// What one of its hands has to do for every request.
+    pub work: Duration,
 }
 
 impl Timing {
@@ -117,6 +119,7 @@ impl Timing {
             redis_hung: seconds(12),
             configuration: seconds(60),
             distance: Duration::ZERO,
+            work: Duration::ZERO,
         }
     }
 
@@ -170,6 +173,9 @@ pub struct Options {
     pub clock: i64,
     /// How it replicates, once it has policies.
     pub replication: Replicating,
+    /// How many requests it works on at once, to the last byte of their answers; further ones wait, first come, first
+    /// served.
+    pub hands: usize,
 }
 
 impl Options {
@@ -197,6 +203,7 @@ impl Options {
             http_secret: "placeholder".to_owned(),
             clock: 0,
             replication: Replicating::default(),
+            hands: 10_000,
         }
     }
 }
@@ -212,6 +219,7 @@ pub struct Harbor {
     registry: registry::Registry,
     health: health::Health,
     replication: replication::Replication,
+    hands: Arc<tokio::sync::Semaphore>,
     key: RwLock<Arc<TokenKey>>,
     /// When the database was last seen well, for cached configuration.
     configured: Mutex<Instant>,

@@ -68,6 +68,10 @@ pub async fn serve(
     if !harbor.options.timing.distance.is_zero() {
         tokio::time::sleep(harbor.options.timing.distance).await;
     }
+    let hand = harbor.hands.clone().acquire_owned().await;
+    if !harbor.options.timing.work.is_zero() {
+        tokio::time::sleep(harbor.options.timing.work).await;
+    }
     let (parts, body) = request.into_parts();
     let ticket = harbor.log.open(&parts, line.peer, line.number, turn);
     let cut = Cut(Some(ticket.clone()));
@@ -131,6 +135,7 @@ pub async fn serve(
         return Ok(Reply::from_parts(head_parts, super::body::empty()));
     }
     let death = async move {
+        let _busy = hand;
         if core && !own {
             harbor.faults.becomes(Component::Core, Mode::Down).await;
         } else {

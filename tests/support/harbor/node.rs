@@ -65,6 +65,7 @@ impl HarborNode {
         let faults = Faults::none();
         faults.switch(Switch::OverwriteProto, options.dialect != Dialect::Harbor2);
         let harbor = Arc::new_cyclic(|node| Harbor {
+            hands: Arc::new(tokio::sync::Semaphore::new(options.hands)),
             replication: Replication::of(node.clone()),
             sessions: Sessions::new(
                 options.redis.as_deref(),
