@@ -345,7 +345,7 @@ impl Running {
     pub fn says(&self, what: &str) {
         eventually(
             &format!("it prints {what:?}"),
-            Duration::from_secs(10),
+            Duration::from_secs(30),
             || self.text().contains(what),
         );
     }
