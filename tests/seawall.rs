@@ -19,6 +19,7 @@ mod doctor;
 mod drain;
 mod framing;
 mod front_door;
+mod greedy;
 mod headers;
 mod import;
 mod journal;

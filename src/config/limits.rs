@@ -1,5 +1,6 @@
 //! `[limits]` and `[retry]`: how much of everything there may be.
 
+use super::admission::{ClientLimits, Rates};
 use super::scope::Scope;
 use super::size;
 
@@ -14,6 +15,10 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Header fields of a request.
     pub headers: usize,
+    /// What one client may have.
+    pub client: ClientLimits,
+    /// How often one user may come.
+    pub user: Rates,
 }
 
 impl Default for Limits {
@@ -23,6 +28,8 @@ impl Default for Limits {
             h2_streams: 100,
             header_bytes: 64 * 1024,
             headers: 100,
+            client: ClientLimits::default(),
+            user: Rates::default(),
         }
     }
 }
@@ -45,6 +52,8 @@ impl Limits {
             headers: scope
                 .number("headers", 16..=10_000)
                 .unwrap_or(default.headers),
+            client: ClientLimits::read(scope.table("client")),
+            user: Rates::read_of_user(scope.table("user")),
         };
         scope.finish();
         limits
