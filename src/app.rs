@@ -133,6 +133,7 @@ pub fn run(config: Config, file: Option<PathBuf>, take_over: bool) -> Result<(),
         }),
         drain: watch,
         permits: Arc::new(Semaphore::new(permits)),
+        gate: Arc::default(),
     });
     let mut process = Process {
         admin_address: world.config.admin.address.clone(),

@@ -7,6 +7,7 @@
 //! Relative paths begin at the folder of the file. The environment is never read.
 
 mod admin;
+mod admission;
 mod affinity;
 mod changes;
 mod cluster;
@@ -38,6 +39,7 @@ mod vip;
 mod warnings;
 
 pub use admin::{Admin, AdminAddress};
+pub use admission::{Access, ClientLimits, Rate, Rates};
 pub use affinity::{Affinity, Stick};
 pub use changes::changes;
 pub use cluster::{Account, Cluster};
@@ -106,6 +108,8 @@ pub struct Config {
     pub outlier: Outlier,
     /// How much of everything.
     pub limits: Limits,
+    /// Who may come at all.
+    pub access: Vec<Access>,
     /// The addresses that move between doors.
     pub vip: Option<Vip>,
 }
@@ -209,6 +213,11 @@ fn read_top(mut scope: Scope<'_>, file: &Path) -> Config {
         resume: Resume::read(scope.table("resume")),
         outlier: Outlier::read(scope.table("outlier")),
         limits: Limits::read(scope.table("limits")),
+        access: scope
+            .tables("access")
+            .into_iter()
+            .map(Access::read)
+            .collect(),
         vip: Vip::read(scope.table("vip")),
     };
     doors::check_admin(&scope, &config);

@@ -1,8 +1,9 @@
 //! What happens to every request before and after it is proxied.
 //!
 //! [`listener`] accepts, [`serve`] speaks HTTP on a connection, [`stack`] is the order in which a request meets
-//! [`judge`] (may it be read in only one way?), `proxy` (a node's answer), and [`rescue`] (our own answer instead).
+//! [`judge`] (may it be read in only one way?), [`admit`] (may it come, and now?), `proxy` (a node's answer), and [`rescue`] (our own answer instead).
 
+pub mod admit;
 pub mod judge;
 pub mod listener;
 pub mod policy;
@@ -32,4 +33,6 @@ pub struct Door {
     pub drain: drain::Watch,
     /// One permit per client connection.
     pub permits: Arc<Semaphore>,
+    /// What is known of clients and users that ask for much.
+    pub gate: Arc<admit::Gate>,
 }

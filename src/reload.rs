@@ -17,7 +17,7 @@ use crate::harbor::dialect::Dialect;
 use crate::health::{Measure, Outlier};
 use crate::placement::Placement;
 use crate::session::Sessions;
-use crate::state::snapshot::{Patience, Public, Snapshot};
+use crate::state::snapshot::{Admission, Patience, Public, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::certs::LiveCertificates;
 use crate::tls::{CertError, Pair, client, self_signed, server};
@@ -365,6 +365,11 @@ fn snapshot(
         },
         attempts: config.retry.attempts,
         queue: config.limits.queue,
+        admission: Admission {
+            client: config.limits.client.clone(),
+            user: config.limits.user,
+            access: config.access.clone(),
+        },
         resume: config.resume,
         budget: match same_retry {
             Some(world) => world.snapshot.budget.clone(),

@@ -23,6 +23,7 @@ mod drain;
 mod endings;
 mod framing;
 mod front_door;
+mod greedy;
 mod headers;
 mod import;
 mod journal;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Process;
 use crate::doctor;
+use crate::front::admit::share;
 use crate::placement::{obey, scout};
 use crate::reload::World;
 use crate::session::doors::Report;
@@ -29,6 +30,8 @@ impl Process {
             report
         };
         self.upkeep = upkeep::start(&self.world.sessions, Arc::new(report));
+        let told = share::keep(self.door.clone(), self.world.sessions.clone());
+        self.upkeep.spawn(told);
     }
 
     /// Probes the nodes of the current world, finds out what else requests have to know of them, and has the doctor

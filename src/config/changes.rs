@@ -1,5 +1,6 @@
 //! What differs between two configurations, in words for operators.
 
+mod admission;
 mod cluster;
 mod sticky;
 
@@ -104,6 +105,7 @@ fn flatten(config: &Config) -> Vec<Subject> {
         resume,
         outlier,
         limits,
+        access,
         vip,
     } = config;
     let mut all = vec![Subject::new("top").shown("state_dir", state_dir.display())];
@@ -115,6 +117,7 @@ fn flatten(config: &Config) -> Vec<Subject> {
     all.extend(of_health(health, outlier));
     all.extend([of_admin(admin), of_log(log), of_timeouts(timeouts)]);
     all.extend(of_limits(limits, retry));
+    all.extend(admission::of_admission(limits, access));
     all.push(of_resume(resume));
     all.extend(vip.iter().flat_map(of_vip));
     all
@@ -266,6 +269,8 @@ fn of_limits(limits: &Limits, retry: &Retry) -> [Subject; 2] {
         room,
         queue,
         queue_wait,
+        client: _,
+        user: _,
     } = limits;
     let Room {
         requests,

@@ -81,6 +81,7 @@ impl Config {
             resume: Resume::default(),
             outlier: Outlier::default(),
             limits: Limits::default(),
+            access: Vec::new(),
             vip: None,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::admission::{ClientLimits, Rates};
 use super::scope::Scope;
 use super::{Room, size};
 
@@ -22,6 +23,10 @@ pub struct Limits {
     pub queue: usize,
     /// How long they wait.
     pub queue_wait: Duration,
+    /// What one client may have.
+    pub client: ClientLimits,
+    /// How often one user may come.
+    pub user: Rates,
 }
 
 impl Default for Limits {
@@ -34,6 +39,8 @@ impl Default for Limits {
             room: Room::default(),
             queue: 512,
             queue_wait: Duration::from_secs(10),
+            client: ClientLimits::default(),
+            user: Rates::default(),
         }
     }
 }
@@ -61,6 +68,8 @@ impl Limits {
             queue_wait: scope
                 .duration("queue_wait", Duration::ZERO..=Duration::from_secs(300))
                 .unwrap_or(default.queue_wait),
+            client: ClientLimits::read(scope.table("client")),
+            user: Rates::read_of_user(scope.table("user")),
         };
         scope.finish();
         limits

@@ -123,7 +123,7 @@ fn what_is_not_served_is_refused_and_not_ignored() {
     for (text, key) in [
         ("[acme]", "acme"),
         ("[trace]", "trace"),
-        ("[limits]\nclient = {}", "limits.client"),
+        ("[limits]\nclass = {}", "limits.class"),
     ] {
         let found = problems(text);
         assert_eq!(found.len(), 1, "{found:?}");
@@ -133,6 +133,28 @@ fn what_is_not_served_is_refused_and_not_ignored() {
         );
         assert!(found[0].ends_with("which this version does not serve; remove it"));
     }
+}
+
+#[test]
+fn limits_of_clients_and_lists_are_read_and_their_mistakes_are_told() {
+    let found =
+        problems("[limits.client]\ntoken = \"often\"\n[[access]]\nclasses = [\"api_wirte\"]");
+    assert!(
+        found[0].starts_with("5: limits.client.token: `often` is not a rate"),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|line| line.ends_with("did you mean \"api_write\"?")),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|line| line.contains("access.allow: and `deny` are both missing")),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -7,10 +7,6 @@
 const UNSERVED: &[(&str, &str)] = &[
     ("acme", "certificates from an ACME authority"),
     ("limits.class", "limits per class of requests"),
-    ("limits.client", "limits per client"),
-    ("limits.rates", "limits on rates"),
-    ("limits.requests", "limits on requests"),
-    ("limits.user", "limits per user"),
     ("listen.client_auth", "client certificates"),
     ("listen.client_ca", "client certificates"),
     ("trace", "tracing"),

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::harbor::error::{self, Family};
@@ -21,6 +21,16 @@ pub enum Refusal {
     Malformed(&'static str),
     /// There are more clients than places.
     Full,
+    /// The client's network may not do this.
+    Forbidden,
+    /// The client has as many requests under way as it may.
+    Busy,
+    /// Too many tokens; for so many seconds.
+    TokenRate(u32),
+    /// Too many other requests of a kind; for so many seconds.
+    Rate(u32),
+    /// Too many wrong passwords of this client for this user; for so many seconds.
+    Guessing(u32),
     /// The name asked for is not served on this listener.
     Misdirected,
     /// Harbor's nginx does not serve this from outside either.
@@ -94,7 +104,34 @@ impl Refusal {
             Refusal::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "UNAVAILABLE",
-                "too many clients right now; try again shortly",
+                "too many connections right now; try again shortly",
+            ),
+            Refusal::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "DENIED",
+                "not allowed from this network",
+            ),
+            Refusal::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "UNAVAILABLE",
+                "too many requests at once from this client; try again shortly",
+            ),
+            // Docker tries again after 503 and gives up after 429 (`retryOnError` of its `distribution`).
+            Refusal::TokenRate(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "UNAVAILABLE",
+                "too many tokens asked for; try again later",
+            ),
+            Refusal::Rate(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "TOOMANYREQUESTS",
+                "too many requests of this kind; try again later",
+            ),
+            // What Harbor says of a wrong password.
+            Refusal::Guessing(_) => (
+                StatusCode::UNAUTHORIZED,
+                "UNAUTHORIZED",
+                "unauthorized: too many wrong passwords for this user; try again later",
             ),
             Refusal::Malformed(why) => (StatusCode::BAD_REQUEST, "UNSUPPORTED", why),
             Refusal::Misdirected => (
@@ -121,7 +158,7 @@ impl Refusal {
         }
     }
 
-    const fn retry_after(self) -> Option<HeaderValue> {
+    fn retry_after(self) -> Option<HeaderValue> {
         match self {
             Refusal::Fault(
                 Fault::NoNode
@@ -131,6 +168,10 @@ impl Refusal {
                 | Fault::UploadCut,
             ) => Some(HeaderValue::from_static("2")),
             Refusal::Full | Refusal::Fault(Fault::Busy) => Some(HeaderValue::from_static("5")),
+            Refusal::Busy => Some(HeaderValue::from_static("1")),
+            Refusal::TokenRate(wait) | Refusal::Rate(wait) | Refusal::Guessing(wait) => {
+                Some(HeaderValue::from(wait))
+            }
             _ => None,
         }
     }
@@ -146,6 +187,11 @@ pub fn answer(refusal: Refusal, path: &str) -> Response<Reply> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Some(after) = refusal.retry_after() {
         headers.insert(RETRY_AFTER, after);
+    }
+    if matches!(refusal, Refusal::Guessing(_)) {
+        // Harbor's own, and needed with every 401 (RFC 9110 §11.6.1).
+        let challenge = HeaderValue::from_static("Basic realm=\"harbor\"");
+        headers.insert(WWW_AUTHENTICATE, challenge);
     }
     if matches!(refusal, Refusal::Malformed(_)) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::Door;
+use super::admit::Entry;
 use super::judge::Habit;
 use super::policy::{HeadLimits, Policy};
 use super::stack::{self, Session};
@@ -58,10 +59,6 @@ pub async fn connection(
     policy: Arc<Policy>,
     is_extra: bool,
 ) {
-    let policy = match is_extra {
-        true => Arc::new(policy.brief()),
-        false => policy,
-    };
     if let Some(serving) = Box::pin(begin(stream, peer, door, policy, is_extra)).await {
         serving.await;
     }
@@ -71,13 +68,17 @@ async fn begin(
     mut stream: TcpStream,
     peer: SocketAddr,
     door: Arc<Door>,
-    policy: Arc<Policy>,
-    is_extra: bool,
+    mut policy: Arc<Policy>,
+    mut is_extra: bool,
 ) -> Option<Serving> {
-    let patience = policy.patience;
+    if is_extra {
+        policy = Arc::new(policy.brief());
+    }
     let mut client = peer;
     if proxy_protocol::is_expected(&policy.proxy_protocol, peer.ip()) {
-        match tokio::time::timeout(patience.handshake, proxy_protocol::read(&mut stream)).await {
+        match tokio::time::timeout(policy.patience.handshake, proxy_protocol::read(&mut stream))
+            .await
+        {
             Ok(Ok(Some(source))) => client = source,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => {
@@ -90,8 +91,29 @@ async fn begin(
             }
         }
     }
+    let mut seat = None;
+    // Behind a forwarder there are many clients.
+    if !policy.trusts(client.ip()) {
+        let admission = &door.state.read().admission;
+        seat = match door.gate.connect(admission, client.ip()) {
+            Entry::Open(seat) => seat,
+            Entry::Extra(seat) => {
+                if !is_extra {
+                    policy = Arc::new(policy.brief());
+                }
+                is_extra = true;
+                door.sinks.metrics.limited("client_connections");
+                Some(seat)
+            }
+            Entry::Shut => {
+                door.sinks.metrics.limited("client_connections");
+                return None;
+            }
+        };
+    }
     let session = |https| {
         Arc::new(Session {
+            seat,
             door: door.clone(),
             policy: policy.clone(),
             is_extra,
@@ -107,7 +129,7 @@ async fn begin(
     };
     let metrics = &door.sinks.metrics;
     let handshake = TlsAcceptor::from(tls).accept(stream);
-    let stream = match tokio::time::timeout(patience.handshake, handshake).await {
+    let stream = match tokio::time::timeout(policy.patience.handshake, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             metrics.handshake("failed");

@@ -7,15 +7,17 @@ use http::{HeaderName, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::Door;
+use super::admit::Knock;
 use super::judge::{self, Habit};
 use super::policy::Policy;
 use super::redirect;
 use super::rescue::{self, Refusal};
 use crate::harbor::class::Class;
 use crate::harbor::path::{self, Target};
-use crate::message::forwarded::Origin;
+use crate::message::forwarded::{self, Origin};
 use crate::message::id;
 use crate::message::survey::Survey;
+use crate::net::seats::Seat;
 use crate::net::turns::Turns;
 use crate::proxy::body::Reply;
 use crate::proxy::finish::{Ended, Record};
@@ -30,6 +32,8 @@ pub struct Session {
     pub door: Arc<Door>,
     /// The listener's policy when the connection came.
     pub policy: Arc<Policy>,
+    /// The client's seat for it, where seats are counted.
+    pub seat: Option<Seat>,
     /// Whether it is one too many.
     pub is_extra: bool,
     /// The client, or the forwarder in front of it.
@@ -136,17 +140,32 @@ async fn handle(
         return Err(Refusal::NotServed);
     }
     let snapshot = session.door.state.read();
+    record.client = forwarded::client(request.headers(), found, &session.origin);
+    let knock = Knock {
+        client: record.client,
+        class: target.class,
+        method: request.method(),
+        path: request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str()),
+    };
+    let toll = session
+        .door
+        .gate
+        .admit(&snapshot.admission, &knock, record)?;
     let caller = Caller {
         origin: &session.origin,
         authority: &judged.authority,
         found,
     };
-    let (errand, client) = proxy::request::prepare(request, &target, &caller, &snapshot);
-    record.client = client;
+    let (errand, _) = proxy::request::prepare(request, &target, &caller, &snapshot);
     record.progress = errand.shipment.progress.clone();
-    proxy::carry(&session.door.state, &snapshot, errand, record)
+    let carried = proxy::carry(&session.door.state, &snapshot, errand, record)
         .await
-        .map_err(Refusal::Fault)
+        .map_err(Refusal::Fault)?;
+    toll.settle(carried.response.status());
+    Ok(carried)
 }
 
 /// What a drain says it still waits for.

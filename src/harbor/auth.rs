@@ -23,15 +23,20 @@ pub fn user(authorization: Option<&HeaderValue>) -> Option<String> {
     if let Some(claims) = token::claims(authorization) {
         return sanitise(claims.subject.as_deref()?);
     }
+    let pair = pair(authorization)?;
+    let pair = String::from_utf8_lossy(&pair);
+    // Without a colon it is no pair, and may well be a secret.
+    sanitise(pair.split_once(':')?.0)
+}
+
+/// User and password of `Basic`, with the colon between them. `None` for other schemes.
+pub fn pair(authorization: &HeaderValue) -> Option<Vec<u8>> {
     let (scheme, credentials) = authorization.to_str().ok()?.split_once(' ')?;
     let credentials = credentials.trim();
     if credentials.len() > LARGEST || !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let pair = STANDARD.decode(credentials).ok()?;
-    let pair = String::from_utf8_lossy(&pair);
-    // Without a colon it is no pair, and may well be a secret.
-    sanitise(pair.split_once(':')?.0)
+    STANDARD.decode(credentials).ok()
 }
 
 /// Without control characters and marks that reorder text, so that no name can forge a log line.

@@ -97,6 +97,13 @@ pub fn write(headers: &mut HeaderMap, found: &Survey, origin: &Origin) -> IpAddr
     client
 }
 
+/// Who the client is, before anything is written: what [`write`] will return.
+pub fn client(headers: &HeaderMap, found: &Survey, origin: &Origin) -> IpAddr {
+    let believed = found.forwarded && origin.trusted;
+    let chain = believed.then(|| chain(headers)).flatten();
+    chain.as_deref().and_then(last).unwrap_or(origin.peer)
+}
+
 fn remove_family(headers: &mut HeaderMap) {
     let found: Vec<HeaderName> = headers
         .keys()

@@ -16,6 +16,7 @@ use crate::harbor::auth;
 use crate::harbor::class::Class;
 use crate::harbor::path::Target;
 use crate::lifecycle::drain::Hold;
+use crate::net::seats::Seat;
 use crate::net::turns::Busy;
 use crate::telemetry::access::{AccessLog, Line};
 use crate::telemetry::metrics::Metrics;
@@ -104,6 +105,8 @@ pub struct Record {
     pub progress: Option<Arc<Progress>>,
     /// Body bytes sent to the client.
     pub bytes_out: u64,
+    /// The client's seat for it, where seats are counted.
+    pub seat: Option<Seat>,
     /// How it ended, as far as it is known.
     pub ended: Ended,
     sinks: Arc<Sinks>,
@@ -139,6 +142,7 @@ impl Record {
             first_byte: None,
             progress: None,
             bytes_out: 0,
+            seat: None,
             ended: Ended::ClientGone,
             sinks,
             _lasts: lasts,
@@ -169,6 +173,11 @@ impl Record {
     /// Time since the request's head was read.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// The credentials that came with it.
+    pub fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
     }
 
     /// The metrics, for what else is counted on the way.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::balance::RetryBudget;
-use crate::config::Resume;
+use crate::config::{Access, ClientLimits, Rates, Resume};
 use crate::harbor::class::Lane;
 use crate::placement::Placement;
 use crate::session::Sessions;
@@ -46,6 +46,17 @@ impl Patience {
     }
 }
 
+/// Who may come, and how often.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admission {
+    /// What one client may have.
+    pub client: ClientLimits,
+    /// How often one user may come.
+    pub user: Rates,
+    /// Who may come at all.
+    pub access: Vec<Access>,
+}
+
 /// The address that clients know.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Public {
@@ -71,6 +82,8 @@ pub struct Snapshot {
     pub attempts: u32,
     /// Requests of a share that may wait for a place at a node.
     pub queue: usize,
+    /// Who may come, and how often.
+    pub admission: Admission,
     /// Downloads that go on at another node.
     pub resume: Resume,
     /// What keeps retries from amplifying an outage; shared by all snapshots.

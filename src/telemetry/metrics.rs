@@ -52,6 +52,7 @@ struct Counts {
     queue: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     reloads: Tally,
     handshakes: Tally,
+    limited: Tally,
     budget_exhausted: AtomicU64,
     drops: OnceLock<Drops>,
 }
@@ -83,6 +84,7 @@ impl Metrics {
             queue: Mutex::default(),
             reloads: Tally::default(),
             handshakes: Tally::default(),
+            limited: Tally::default(),
             budget_exhausted: AtomicU64::new(0),
             drops: OnceLock::new(),
         });
@@ -200,6 +202,11 @@ impl Metrics {
     /// Counts a handshake with a client in `tls_handshakes_total`.
     pub fn handshake(&self, result: &'static str) {
         self.counts.handshakes.count(result);
+    }
+
+    /// Counts in `limited_total` what a limit per client or user, or a list, refused.
+    pub fn limited(&self, limit: &'static str) {
+        self.counts.limited.count(limit);
     }
 
     /// Counts a retry that the budget forbade in `retry_budget_exhausted_total`.

@@ -23,7 +23,9 @@ async fn with_store(redis: &RedisServer, door: &str) -> Cluster {
 fn of_clients(monitor: &Monitor) -> Vec<Vec<String>> {
     let own = |command: &Vec<String>| {
         command.get(1).is_some_and(|name| {
-            name.starts_with("seawall:doors") || name.starts_with("seawall:probe")
+            ["doors", "probe", "limits"]
+                .iter()
+                .any(|own| name.starts_with(&format!("seawall:{own}")))
         })
     };
     monitor

@@ -68,6 +68,7 @@ impl House {
             ready: Ready::new(),
             drain: watch,
             permits: Arc::new(Semaphore::new(world.config.limits.connections)),
+            gate: Arc::default(),
         });
         let workers = Workers::start(1).unwrap();
         let crew = workers.crew().clone();

@@ -311,6 +311,13 @@ fn door(counts: &Counts, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         "result",
         &counts.handshakes,
     )?;
+    tally(
+        out,
+        "limited",
+        "Requests and connections that a limit of a client or user, or a list, refused",
+        "limit",
+        &counts.limited,
+    )?;
     let mut family = gauge(out, "connections", "Open connections of a listener")?;
     for (listener, open) in &*counts
         .listeners
