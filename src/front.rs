@@ -1,7 +1,8 @@
 //! What happens to every request before and after it is proxied.
 //!
 //! [`listener`] accepts, [`serve`] speaks HTTP on a connection, [`stack`] is the order in which a request meets
-//! [`judge`] (may it be read in only one way?), [`admit`] (may it come, and now?), `proxy` (a node's answer), and [`rescue`] (our own answer instead).
+//! [`judge`] (may it be read in only one way?), [`admit`] (may it come, and now?), `proxy` (a node's answer), and [`rescue`] (our
+//! own answer instead). [`streams`] bounds what the answers of an HTTP/2 connection hold.
 
 pub mod admit;
 pub mod judge;
@@ -11,6 +12,7 @@ pub mod redirect;
 pub mod rescue;
 pub mod serve;
 pub mod stack;
+pub mod streams;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 //! client was, and where a node's redirects must point. Pure functions over header maps.
 
 pub mod forwarded;
+pub mod frames;
 pub mod framing;
 pub mod hop;
 pub mod id;

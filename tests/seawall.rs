@@ -10,6 +10,7 @@
 
 mod allocations;
 mod architecture;
+mod attacks;
 mod bench;
 mod benchmark;
 mod brownout;

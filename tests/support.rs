@@ -9,6 +9,7 @@ pub mod client;
 pub mod clients;
 pub mod cluster;
 pub mod door;
+pub mod frames;
 pub mod harbor;
 pub mod harbor_process;
 pub mod house;

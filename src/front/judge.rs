@@ -36,6 +36,10 @@ pub fn judge<B>(
     policy: &Policy,
     habit: &Habit,
 ) -> Result<Judged, Refusal> {
+    // hyper counts those of HTTP/1 itself. Every crumb of a cookie is one (CVE-2026-47774).
+    if request.headers().len() > policy.limits.count {
+        return Err(Refusal::Fields);
+    }
     if request.method() == Method::CONNECT || request.uri().path_and_query().is_none() {
         return Err(Refusal::Malformed("this is no forward proxy"));
     }

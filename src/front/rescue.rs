@@ -39,6 +39,8 @@ pub enum Refusal {
     Method,
     /// A body in a coding besides `chunked` (RFC 9112 §6.1).
     Coding,
+    /// More header fields than `limits.headers`.
+    Fields,
     /// An `Expect` that is not `100-continue` (RFC 9110 §10.1.1).
     Expectation,
 }
@@ -149,6 +151,11 @@ impl Refusal {
                 StatusCode::NOT_IMPLEMENTED,
                 "UNSUPPORTED",
                 "a body may be in chunks, and in no other transfer coding",
+            ),
+            Refusal::Fields => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "UNSUPPORTED",
+                "the request has too many header fields",
             ),
             Refusal::Expectation => (
                 StatusCode::EXPECTATION_FAILED,

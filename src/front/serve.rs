@@ -9,10 +9,11 @@ use std::task::Context;
 use std::time::Duration;
 
 use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -22,6 +23,7 @@ use super::admit::Entry;
 use super::judge::Habit;
 use super::policy::{HeadLimits, Policy};
 use super::stack::{self, Session};
+use super::streams::{Answer, Streams};
 use crate::message::forwarded::Origin;
 use crate::net::gather::Gather;
 use crate::net::loan::Loan;
@@ -40,6 +42,12 @@ const FRAME: u32 = 64 << 10;
 /// Bytes of a push that hyper reads at once, and of a pull that it keeps for a client that does not take them. Its own
 /// choice of 400 KiB makes a thousand slow readers a burden, and hardly anything faster.
 const BUFFER: usize = 128 << 10;
+/// Bytes of an answer that hyper hands to h2 before the client has taken some.
+const SEND: usize = 256 << 10;
+/// Requests that a client took back before we looked at them, all in one read (CVE-2023-44487); h2's own choice.
+const UNSEEN: usize = 20;
+/// Streams that broke the rules, over the life of a connection (CVE-2025-8671).
+const BROKEN: usize = 256;
 /// An HTTP/1.1 connection that was idle for so long keeps its stream and nothing else.
 const AWAKE: Duration = Duration::from_secs(1);
 /// So long after it was told to make no further request, an HTTP/2 client has heard it, and what it had begun has arrived.
@@ -160,7 +168,10 @@ where
     Box::pin(async move {
         loop {
             let connection = builder(session.policy.limits)
-                .serve_connection(TokioIo::new(stream.clone()), service(&session))
+                .serve_connection(
+                    TokioIo::new(stream.clone()),
+                    service(&session, |reply| reply),
+                )
                 .with_upgrades();
             let goodbye = |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| {
                 connection.graceful_shutdown();
@@ -224,18 +235,22 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = session.policy.limits;
-    let stream = Gather::new(stream, session.turns.clone());
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let patience = session.policy.patience;
+    let stream = Gather::new(stream, session.turns.clone(), patience.head);
+    let streams = Streams::new(patience.reader);
+    let connection = http2::Builder::new(streams.clone())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.bytes.min(32 << 10))
-        .max_local_error_reset_streams(64)
+        .max_send_buf_size(SEND)
+        .max_pending_accept_reset_streams(UNSEEN)
+        .max_local_error_reset_streams(BROKEN)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_WITHIN)
-        .serve_connection(TokioIo::new(stream), service(&session));
+        .serve_connection(TokioIo::new(stream), service(&session, Answer::of));
     let goodbye = |connection: Pin<&mut http2::Connection<_, _, _>>| {
         connection.graceful_shutdown();
     };
@@ -249,23 +264,33 @@ where
                 tokio::time::sleep(HEARD).await;
             }
         };
-        run(Box::pin(connection), goodbye, &session, over).await;
+        tokio::select! {
+            biased;
+            () = run(Box::pin(connection), goodbye, &session, over) => {}
+            () = streams.stuck(&session.turns) => {
+                tracing::debug!(peer = %session.origin.peer(), "the client takes nothing of its answers");
+            }
+        }
+        if let Some(excess) = session.turns.excess() {
+            tracing::info!(peer = %session.origin.peer(), "connection closed: {excess}");
+        }
     })
 }
 
 /// An answer that is on its way. On the heap from the start: it is large, an idle connection needs none, and hyper moves
 /// it about more often than it polls it.
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Reply>, Infallible>> + Send>>;
+type Answering<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>;
 
-fn service(
+fn service<B: Body + 'static>(
     session: &Arc<Session>,
-) -> impl Service<Request<Incoming>, Response = Response<Reply>, Error = Infallible, Future = Answering>
+    body: fn(Reply) -> B,
+) -> impl Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future = Answering<B>>
 + Send
-+ use<> {
++ use<B> {
     let session = session.clone();
-    service_fn(move |request| -> Answering {
+    service_fn(move |request| -> Answering<B> {
         let session = session.clone();
-        Box::pin(async move { Ok(stack::answer(&session, request).await) })
+        Box::pin(async move { Ok(stack::answer(&session, request).await.map(body)) })
     })
 }
 

@@ -3,15 +3,21 @@
 //! hyper's HTTP/2 writes and flushes every frame by itself. Behind TLS that is a record, a system call and a packet for
 //! each of many small answers that are ready in the same moment, and a crumb of a record behind every 16 KiB of a
 //! large one. So frames are kept until everything else that is ready to run had its turn, and go out together.
+//!
+//! What the client says is followed on its way in: a client that floods is told so and heard no further, and the head
+//! of a request must be whole in time, as in HTTP/1.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
 
-use super::turns::Turns;
+use super::turns::{Turns, poll_due};
+use crate::message::frames::Frames;
 
 /// Bytes that go out at once, however much more may come: four full TLS records.
 const PLENTY: usize = 64 << 10;
@@ -21,6 +27,11 @@ const PLENTY: usize = 64 << 10;
 /// ready to be sent; they are refused then. This one leaves them time.
 const GOAWAY: [u8; 17] = [
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0,
+];
+
+/// The same with ENHANCE_YOUR_CALM.
+const CALM: [u8; 17] = [
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0xb,
 ];
 
 /// A stream whose flush, while requests are under way, waits for the next time its task is polled. Whoever polls that
@@ -36,11 +47,18 @@ pub struct Gather<S> {
     put_off: Option<u32>,
     /// Whether the client was told to leave.
     told: bool,
+    /// Whether h2 has written whole frames so far.
+    whole: bool,
+    frames: Frames,
+    /// How long the client may take for a head, and when it has to be whole that is being read.
+    limit: Duration,
+    due: Option<(Instant, u32)>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Gather<S> {
-    /// Wraps a stream whose requests and rounds are counted by `turns`.
-    pub fn new(inner: S, turns: Arc<Turns>) -> Self {
+    /// Wraps a stream whose requests and rounds are counted by `turns`, and whose heads must be whole within `head`.
+    pub fn new(inner: S, turns: Arc<Turns>, head: Duration) -> Self {
         Gather {
             inner,
             turns,
@@ -48,7 +66,27 @@ impl<S> Gather<S> {
             written: 0,
             put_off: None,
             told: false,
+            whole: true,
+            frames: Frames::new(Instant::now().into_std()),
+            limit: head,
+            due: None,
+            timer: None,
         }
+    }
+
+    /// Fails when what the client has begun to say is not whole in time.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if !self.frames.is_midway() {
+            (self.due, self.timer) = (None, None);
+            return Poll::Pending;
+        }
+        let ended = self.frames.ended();
+        let due = match self.due {
+            Some((due, of)) if of == ended => due,
+            _ => Instant::now() + self.limit,
+        };
+        self.due = Some((due, ended));
+        poll_due(&mut self.timer, due, cx)
     }
 }
 
@@ -57,7 +95,10 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
         while let Some(rest @ [_, ..]) = self.kept.get(self.written..) {
             match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.written += written,
+                written => {
+                    self.written += written;
+                    self.frames.took(written);
+                }
             }
         }
         // An idle connection holds no buffer.
@@ -65,6 +106,12 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
         self.written = 0;
         self.put_off = None;
         Poll::Ready(Ok(()))
+    }
+
+    /// Ends the connection from our side, then for hyper. In the middle of a frame hyper would not do the first.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 
     /// Makes room for `more` bytes; false when so many should not be copied at all.
@@ -76,13 +123,31 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Gather<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let this = &mut *self;
+        if this.turns.excess().is_some() {
+            return this.poll_farewell(cx);
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+        let new = buf.filled().get(before..).unwrap_or_default();
+        if let Err(excess) = this.frames.read(new, || Instant::now().into_std()) {
+            buf.set_filled(before);
+            this.turns.exceed(excess);
+            if this.whole {
+                this.kept.extend_from_slice(&CALM);
+            }
+            return this.poll_farewell(cx);
+        }
+        if read.is_pending() {
+            return Poll::Ready(Err(ready!(this.poll_head(cx))));
+        }
+        read
     }
 }
 
@@ -101,8 +166,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let more = bufs.iter().map(|buf| buf.len()).sum();
+        self.whole = false;
         if !ready!(self.poll_room(more, cx))? {
-            return Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+            let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs))?;
+            self.frames.took(written);
+            return Poll::Ready(Ok(written));
         }
         for buf in bufs {
             self.kept.extend_from_slice(buf);
@@ -116,6 +184,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // h2 flushes whole frames, the first of them its settings.
+        self.whole = true;
         if !self.told && self.turns.is_leaving() {
             self.told = true;
             self.kept.extend_from_slice(&GOAWAY);
@@ -192,7 +261,7 @@ mod tests {
         fn new() -> Self {
             let turns = Turns::new();
             Task {
-                stream: Gather::new(Writes::default(), turns.clone()),
+                stream: Gather::new(Writes::default(), turns.clone(), Duration::from_secs(30)),
                 turns,
                 calls: Arc::default(),
             }

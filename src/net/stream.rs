@@ -6,7 +6,7 @@
 
 mod pace;
 
-use pace::Pace;
+pub use pace::Pace;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -73,9 +73,12 @@ impl<S> Patient<S> {
 
 /// What may keep us waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
+pub enum Act {
+    /// Bytes that the client does not take.
     Write,
+    /// Bytes that are on their way.
     Flush,
+    /// The end of what we say.
     Shutdown,
 }
 
@@ -109,7 +112,7 @@ fn timed_out(why: &'static str) -> io::Error {
 
 /// Ready when the timer has fired, which may be earlier than `deadline`: a timer that is armed for an earlier
 /// moment is left alone, since moving it for every write costs more than a look at the clock now and then.
-fn poll_timer(
+pub fn poll_timer(
     timer: &mut Option<Pin<Box<Sleep>>>,
     deadline: Instant,
     cx: &mut Context<'_>,

@@ -6,14 +6,15 @@
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::message::frames::Excess;
 use crate::message::framing::Framing;
 
 /// The requests under way on one connection.
@@ -27,6 +28,8 @@ pub struct Turns {
     rounds: AtomicU32,
     /// Whether the client is to make no further request here.
     leaving: AtomicBool,
+    /// Of what the client said too much.
+    excess: OnceLock<Excess>,
 }
 
 impl Turns {
@@ -38,6 +41,7 @@ impl Turns {
             ended: AtomicU64::new(0),
             rounds: AtomicU32::new(0),
             leaving: AtomicBool::new(false),
+            excess: OnceLock::new(),
         })
     }
 
@@ -58,6 +62,15 @@ impl Turns {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
+    /// Why an HTTP/2 connection was ended, if its client said too much.
+    pub fn excess(&self) -> Option<Excess> {
+        self.excess.get().copied()
+    }
+
+    pub(super) fn exceed(&self, excess: Excess) {
+        let _ = self.excess.set(excess);
+    }
+
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
     }
@@ -66,7 +79,8 @@ impl Turns {
         self.rounds.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_busy(&self) -> bool {
+    /// Whether a request is under way.
+    pub fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
     }
 
@@ -145,20 +159,23 @@ impl<S> Heads<S> {
         let waits = !self.turns.is_busy() && self.due.is_none() && !self.closing;
         waits && !self.mixed && !self.unflushed
     }
+}
 
-    fn poll_due(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        if timer.deadline() != due {
-            timer.as_mut().reset(due);
-        }
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the head of a request was not whole in time",
-        ))
+/// Waits until a head is `due`.
+pub(super) fn poll_due(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    due: Instant,
+    cx: &mut Context<'_>,
+) -> Poll<io::Error> {
+    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+    if timer.deadline() != due {
+        timer.as_mut().reset(due);
     }
+    ready!(timer.as_mut().poll(cx));
+    Poll::Ready(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the head of a request was not whole in time",
+    ))
 }
 
 impl<S: AsyncRead + Unpin> Heads<S> {
@@ -196,7 +213,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
                 this.due = Some(Instant::now() + this.limit);
             }
         } else if let Some(due) = this.due {
-            return Poll::Ready(Err(ready!(this.poll_due(due, cx))));
+            return Poll::Ready(Err(ready!(poll_due(&mut this.timer, due, cx))));
         }
         read
     }

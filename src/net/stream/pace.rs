@@ -7,8 +7,9 @@ use tokio::time::Instant;
 /// A minute of a slow client's progress is judged at once, so that a moment of congestion is forgiven.
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// How fast a client takes what is written to it.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     patience: Patience,
     /// What waits, and since when.
     waiting: Option<(Act, Instant)>,
@@ -25,7 +26,8 @@ struct Window {
 }
 
 impl Pace {
-    pub(super) fn new(patience: Patience) -> Pace {
+    /// A client that has not kept anybody waiting yet.
+    pub fn new(patience: Patience) -> Pace {
         Pace {
             patience,
             waiting: None,
@@ -34,7 +36,7 @@ impl Pace {
     }
 
     /// `act` went through, with so many bytes. Asks for the time only if it had waited.
-    pub(super) fn done(&mut self, act: Act, bytes: usize, now: impl FnOnce() -> Instant) {
+    pub fn done(&mut self, act: Act, bytes: usize, now: impl FnOnce() -> Instant) {
         if let Some(window) = &mut self.window {
             window.bytes += bytes as u64;
         }
@@ -51,8 +53,11 @@ impl Pace {
         }
     }
 
-    /// `act` waits: until when it may, or why it may no longer.
-    pub(super) fn waits(&mut self, act: Act, now: Instant) -> Result<Instant, &'static str> {
+    /// `act` waits: until when it may.
+    ///
+    /// # Errors
+    /// Why it may no longer.
+    pub fn waits(&mut self, act: Act, now: Instant) -> Result<Instant, &'static str> {
         let (_, since) = *self.waiting.get_or_insert((act, now));
         let stalled = later(since, self.patience.write_idle);
         if now >= stalled {
