@@ -35,7 +35,7 @@ use crate::front::listener::Listener;
 use crate::front::policy::Policy;
 use crate::harbor::class::Class;
 use crate::lifecycle::drain;
-use crate::lifecycle::privilege;
+use crate::lifecycle::privilege::{self, Keeper};
 use crate::lifecycle::ready::Ready;
 use crate::lifecycle::renew;
 use crate::lifecycle::signals::{Signal, Signals};
@@ -95,6 +95,7 @@ pub fn check(config: Config) -> Result<(), Vec<Problem>> {
 pub fn run(config: Config, file: Option<PathBuf>, take_over: bool) -> Result<(), Failure> {
     provider::install();
     let files = privilege::raise_files()?;
+    let keeper = Keeper::start()?;
     let metrics = metrics();
     let world = reload::build(config, None, &metrics)?;
     let kept = Kept::begin(&world, take_over)?;
@@ -110,6 +111,9 @@ pub fn run(config: Config, file: Option<PathBuf>, take_over: bool) -> Result<(),
     let place = given.take(estate::PLACE);
     let log = start_log(&world.config)?;
     warn(&world.config);
+    if privilege::is_root() {
+        tracing::warn!("runs as root with all its rights: set `user`, or start it as another user");
+    }
     given.leave();
     metrics.log_drops(log.drops());
     let data = Workers::start(std::thread::available_parallelism().map_or(1, usize::from))?;
@@ -144,6 +148,7 @@ pub fn run(config: Config, file: Option<PathBuf>, take_over: bool) -> Result<(),
         listeners: Vec::new(),
         admin: None,
         left: None,
+        keeper,
         heirlooms: kept.into_iter().map(|kept| Box::new(kept) as _).collect(),
         probers: JoinSet::new(),
         reconcilers: JoinSet::new(),
@@ -226,6 +231,8 @@ struct Process {
     admin_address: AdminAddress,
     /// What was left to another process that may yet be lost.
     left: Option<Vec<Legacy>>,
+    /// What starts threads and programs with more rights.
+    keeper: Keeper,
     /// What goes from process to process and is written by one at a time.
     heirlooms: Vec<Box<dyn Heirloom>>,
     probers: JoinSet<()>,
@@ -285,7 +292,7 @@ impl Process {
             tokio::select! {
                 signal = signals.next() => match signal {
                     Signal::Reload => drop(self.reload(&ready, &pulse).await),
-                    Signal::Renew => if let Err(error) = renew::start() {
+                    Signal::Renew => if let Err(error) = self.keeper.start_with(renew::start) {
                         tracing::error!(%error, "cannot start the process that takes over");
                     },
                     Signal::Terminate => break None,
@@ -409,12 +416,13 @@ impl Process {
             .map_err(|what| vec![what])?;
         let mut changes = config::changes(&self.world.config, &fresh.config);
         let (old, new) = (&self.world.config, &fresh.config);
-        let fixed = old.admin != new.admin
+        let fixed = old.user != new.user
+            || old.admin != new.admin
             || old.log != new.log
             || old.limits.connections != new.limits.connections;
         if fixed {
             changes.push(
-                "[admin], [log] and limits.connections are read at the start only: restart for those"
+                "user, [admin], [log] and limits.connections are read at the start only: restart for those"
                     .to_owned(),
             );
         }

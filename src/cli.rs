@@ -12,6 +12,7 @@ mod run;
 mod sessions;
 mod status;
 mod table;
+mod user;
 mod vip;
 
 use std::process::ExitCode;

@@ -35,6 +35,7 @@ mod timeouts;
 mod topology;
 mod unserved;
 mod url;
+mod user;
 mod vip;
 mod warnings;
 
@@ -58,6 +59,7 @@ pub use store::{Shape, Store};
 pub use timeouts::Timeouts;
 pub use topology::{Part, Role, Topology};
 pub use url::Url;
+pub use user::User;
 pub use vip::{Vip, VipInstance, VrrpVersion};
 
 use std::collections::BTreeSet;
@@ -80,6 +82,8 @@ const STATE_DIR: &str = "/var/lib/seawall";
 pub struct Config {
     /// The file, as the operator named it; for a start without one, what stands for it in problems.
     pub file: PathBuf,
+    /// Who the process becomes when root starts it.
+    pub user: Option<User>,
     /// Where Seawall keeps what must outlive it.
     pub state_dir: PathBuf,
     /// The doors; never empty.
@@ -195,10 +199,12 @@ fn read_text(
 }
 
 fn read_top(mut scope: Scope<'_>, file: &Path) -> Config {
+    let user = User::read(&mut scope);
     let state_dir = scope.path("state_dir");
     let listen = doors::read(&mut scope);
     let config = Config {
         file: file.to_owned(),
+        user,
         state_dir: state_dir.unwrap_or_else(|| STATE_DIR.into()),
         listen,
         cluster: Cluster::read(scope.table("cluster")),

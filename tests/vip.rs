@@ -13,6 +13,7 @@ mod fitness;
 mod forged;
 mod operator;
 mod outage;
+mod rights;
 mod surroundings;
 mod together;
 

@@ -30,7 +30,12 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(advert) = dialect.decode(packet, from, to, ttl) {
         // What was understood can be said again, and means the same.
         let again = dialect.encode(advert, from, to);
-        let read = dialect.decode(&again, from, to, 255).expect("our own advert");
-        assert_eq!((read.priority, read.counter), (advert.priority, advert.counter));
+        let read = dialect
+            .decode(&again, from, to, 255)
+            .expect("our own advert");
+        assert_eq!(
+            (read.priority, read.counter),
+            (advert.priority, advert.counter)
+        );
     }
 });

@@ -38,9 +38,11 @@ impl Process {
     }
 
     fn routers(&self, ready: &Ready, pulse: &Pulse, begin: Begin) -> Option<Vip> {
-        let config = self.world.config.vip.as_ref()?;
+        let config = self.world.config.vip.clone()?;
+        let metrics = self.metrics.clone();
         let physician = physician(self.door.clone(), ready.clone(), pulse.clone());
-        Vip::start(config, physician, &self.metrics, begin)
+        self.keeper
+            .start_with(move || Vip::start(&config, physician, &metrics, begin))
             .map_err(|error| tracing::error!(%error, "vip: no virtual address"))
             .ok()
     }

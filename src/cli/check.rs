@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::user::become_user;
 use super::{BAD_CONFIGURATION, OK};
-use crate::{app, config};
+use crate::app;
 
 /// Validate a configuration without serving it.
 #[derive(Args)]
@@ -17,7 +18,7 @@ pub struct Check {
 
 impl Check {
     pub(super) fn execute(self) -> u8 {
-        let config = config::load(&self.config).inspect(|config| {
+        let config = become_user(&self.config).inspect(|config| {
             for warning in config.warnings() {
                 eprintln!("warning: {warning}");
             }

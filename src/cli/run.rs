@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::user::become_user;
 use super::{BAD_CONFIGURATION, FAILED, OK};
 use crate::app::{self, Failure};
-use crate::config::{self, AdminAddress, At, Config, Problem};
+use crate::config::{AdminAddress, At, Config, Problem};
+use crate::lifecycle::privilege;
 
 /// Serve in the foreground.
 #[derive(Args)]
@@ -56,12 +58,13 @@ impl Run {
 
     pub(super) fn execute(self) -> u8 {
         let config = match &self.config {
-            Some(file) => config::load(file),
+            Some(file) => become_user(file),
             None => self.without_file(),
         };
-        let ended = config
-            .map_err(Failure::from)
-            .and_then(|config| app::run(config, self.config, self.take_over));
+        let ended = config.map_err(Failure::from).and_then(|config| {
+            privilege::seal()?;
+            app::run(config, self.config, self.take_over)
+        });
         match ended {
             Ok(()) => OK,
             Err(Failure::Configuration(problems)) => {

@@ -91,6 +91,7 @@ impl Subject {
 fn flatten(config: &Config) -> Vec<Subject> {
     let Config {
         file: _,
+        user,
         state_dir,
         listen,
         cluster,
@@ -108,7 +109,10 @@ fn flatten(config: &Config) -> Vec<Subject> {
         access,
         vip,
     } = config;
-    let mut all = vec![Subject::new("top").shown("state_dir", state_dir.display())];
+    let top = Subject::new("top")
+        .optional("user", user.as_ref().map(|user| &user.name))
+        .shown("state_dir", state_dir.display());
+    let mut all = vec![top];
     all.extend(listen.iter().map(of_listen));
     all.extend(cluster::of_cluster(cluster));
     all.extend(sticky::of_affinity(affinity));

@@ -63,6 +63,7 @@ impl Config {
         };
         Ok(Self {
             file: COMMAND_LINE.into(),
+            user: None,
             state_dir: state_dir.unwrap_or_else(|| STATE_DIR.into()),
             listen: vec![listener],
             cluster: Cluster {

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::{At, Problem, Secret, Wrong};
 
 /// More than any secret has; certificates are not read here.
@@ -101,7 +103,7 @@ impl<'a> Notes<'a> {
         if self.files == Files::LeftAlone {
             return Ok(Secret::default());
         }
-        let mut text = String::new();
+        let mut text = Zeroizing::new(String::new());
         open(path)
             .and_then(|file| file.take(LONGEST_SECRET).read_to_string(&mut text))
             .map_err(|error| unreadable(path, &error))?;

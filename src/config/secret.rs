@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-/// A secret. Its `Debug` shows nothing of it, so that a printed configuration is harmless.
+use zeroize::Zeroizing;
+
+/// A secret. Its `Debug` shows nothing of it, so that a printed configuration is harmless, and its memory is wiped at its end.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Wraps a secret.
     pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
+        Self(Zeroizing::new(secret.into()))
     }
 
     /// The secret itself.

@@ -4,7 +4,7 @@
 //! core merges slashes again. So an unusual path is read twice, as it came and cleaned; when the two readings
 //! disagree somebody is probing for the gap between us and the node, and the request is [`Confused`].
 
-mod canonical;
+pub mod canonical;
 mod place;
 
 use super::class::Class;

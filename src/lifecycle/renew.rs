@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::{env, io, thread};
 
+use super::privilege;
+
 /// The argument with which the next process takes over from this one.
 pub const TAKE_OVER: &str = "--take-over";
 
@@ -31,9 +33,14 @@ pub fn start() -> io::Result<()> {
     tracing::info!(process = child.id(), "started the process that takes over");
     thread::Builder::new()
         .name("successor".to_owned())
-        .spawn(move || match child.wait() {
-            Ok(status) => tracing::error!(%status, "the process that was to take over has ended"),
-            Err(error) => tracing::error!(%error, "the process that was to take over is lost"),
+        .spawn(move || {
+            let _ = privilege::lay_down();
+            match child.wait() {
+                Ok(status) => {
+                    tracing::error!(%status, "the process that was to take over has ended")
+                }
+                Err(error) => tracing::error!(%error, "the process that was to take over is lost"),
+            }
         })?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::privilege;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
@@ -124,6 +125,9 @@ fn start(place: usize, mut ended: watch::Receiver<()>) -> io::Result<Worker> {
         .name(format!("seawall-data-{place}"))
         .spawn(move || {
             HERE.set(place);
+            if let Err(error) = privilege::lay_down() {
+                tracing::warn!(%error, "a worker keeps rights that it does not need");
+            }
             // The channel has no messages: what comes is its end.
             let _ = runtime.block_on(ended.changed());
             runtime.shutdown_background();

@@ -3,7 +3,7 @@
 //! Believed only from peers in configured networks, and from them it is required: whether a header is there must
 //! not be the sender's choice. Source: HAProxy's `doc/proxy-protocol.txt`.
 
-mod parse;
+pub mod parse;
 
 use ipnet::IpNet;
 use std::io;

@@ -7,6 +7,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// The two files of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +81,7 @@ pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, CertErr
     })
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, CertError> {
-    std::fs::read(file).map_err(|error| CertError::new(file, error))
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, CertError> {
+    let read = std::fs::read(file).map(Zeroizing::new);
+    read.map_err(|error| CertError::new(file, error))
 }

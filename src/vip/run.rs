@@ -18,6 +18,7 @@ use super::router::{Router, Standing};
 use super::socket::{Arrival, Wire};
 use super::steady::Steady;
 use crate::config;
+use crate::lifecycle::privilege;
 use crate::telemetry::metrics::Metrics;
 
 /// How often the door's fitness is looked at.
@@ -105,6 +106,9 @@ impl Vip {
         thread::Builder::new()
             .name("seawall-vip".to_owned())
             .spawn(move || {
+                if let Err(error) = privilege::keep_addresses() {
+                    tracing::warn!(%error, "vip: rights");
+                }
                 runtime.block_on(async move {
                     match Keeper::new(&config, physician, &metrics, shown, begin) {
                         Ok(keeper) => keeper.run(ordered).await,

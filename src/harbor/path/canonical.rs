@@ -1,7 +1,7 @@
 //! A path the way the most forgiving reader behind us would see it.
 
 /// Whether cleaning could change the path at all.
-pub(super) fn is_unusual(path: &str) -> bool {
+pub fn is_unusual(path: &str) -> bool {
     // Looks at every byte, whatever it finds: that way the compiler looks at many of them at once.
     let bytes = path.as_bytes();
     let odd = |odd: bool, byte: &u8| odd | matches!(byte, b'%' | b'\\');
@@ -13,7 +13,7 @@ pub(super) fn is_unusual(path: &str) -> bool {
 
 /// Decodes once what needs no encoding (RFC 3986 §2.3) and the separators that a node may decode (`/`, `\`, `:`),
 /// merges slashes and resolves dot segments. Everything else stays encoded, line ends above all.
-pub(super) fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     resolve(&decode(path))
 }
 

@@ -17,13 +17,18 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// A complete header.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) length: usize,
-    pub(super) source: Option<SocketAddr>,
+pub struct Header {
+    /// Its bytes.
+    pub length: usize,
+    /// Whom it speaks for; none when the proxy speaks for itself or of something without an IP address.
+    pub source: Option<SocketAddr>,
 }
 
 /// The header that `bytes` begin with; none while they are too few to tell.
-pub(super) fn header(bytes: &[u8]) -> Result<Option<Header>, ProxyError> {
+///
+/// # Errors
+/// They begin with something else, or with a header that breaks the rules.
+pub fn header(bytes: &[u8]) -> Result<Option<Header>, ProxyError> {
     if bytes.starts_with(SIGNATURE) {
         binary(bytes)
     } else if bytes.starts_with(LINE) {
