@@ -15,8 +15,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("limits.rates", "limits on rates"),
     ("limits.requests", "limits on requests"),
     ("limits.user", "limits per user"),
-    ("listen.client_auth", "client certificates"),
-    ("listen.client_ca", "client certificates"),
     ("trace", "tracing"),
 ];
 
