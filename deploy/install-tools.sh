@@ -27,6 +27,7 @@ ip                 iproute2         networks of tests
 keepalived         keepalived       shares an address with Seawall
 ping               iputils-ping     asks who answers there
 tcpdump            tcpdump          judges what Seawall sends
+nginx              nginx            a node that asks for a certificate
 systemd-socket-activate systemd     hands sockets to Seawall as systemd does
 haproxy            haproxy          reads what Seawall sends to nodes
 nginx              nginx            reads what Seawall sends to nodes

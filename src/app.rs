@@ -29,7 +29,7 @@ use self::journal::Kept;
 use self::sockets::Given;
 use self::take_over::Elder;
 use crate::admin::{self, Desk, Reloaded};
-use crate::config::{self, AdminAddress, Config, Level, Listen, LogFormat, Problem};
+use crate::config::{self, AdminAddress, Config, Level, LogFormat, Problem};
 use crate::front::Door;
 use crate::front::listener::Listener;
 use crate::front::policy::Policy;
@@ -42,11 +42,11 @@ use crate::lifecycle::signals::{Signal, Signals};
 use crate::lifecycle::watchdog::{self, Pulse};
 use crate::lifecycle::workers::Workers;
 use crate::proxy::finish::Sinks;
-use crate::reload::{self, DoorTls, World};
+use crate::reload::{self, World};
 use crate::state::State;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
-use crate::tls::provider;
+use crate::tls::{CertError, provider};
 use crate::upstream::capacity;
 use crate::vip::holder::Holder;
 use crate::vip::legacy::Legacy;
@@ -359,17 +359,10 @@ impl Process {
 
     /// What the current world demands of the listener at `address`.
     fn policy(&self, address: SocketAddr) -> Option<Policy> {
-        let (listen, tls) = self.doors().find(|(listen, _)| listen.address == address)?;
-        let tls = tls.map(|tls| tls.server.clone());
-        Some(Policy::new(&self.world.config, listen, tls))
-    }
-
-    fn doors(&self) -> impl Iterator<Item = (&Listen, Option<&DoorTls>)> {
-        self.world
-            .config
-            .listen
-            .iter()
-            .zip(self.world.doors.iter().map(Option::as_ref))
+        let World { config, doors, .. } = &self.world;
+        let mut doors = config.listen.iter().zip(doors);
+        let (listen, tls) = doors.find(|(listen, _)| listen.address == address)?;
+        Some(Policy::new(config, listen, tls.clone()))
     }
 
     async fn reload(&mut self, ready: &Ready, pulse: &Pulse) -> Reloaded {
@@ -482,23 +475,32 @@ impl Process {
         }
     }
 
+    /// Reads what changed among the files of certificates, of listeners and of nodes.
     fn watch_certificates(&self) {
         let mut expiry = Vec::new();
         for door in self.world.doors.iter().flatten() {
-            match door.certificates.poll() {
-                Some(Ok(())) => tracing::info!(
-                    "certificate files changed; the next handshake sees the new ones"
-                ),
-                Some(Err(errors)) => {
-                    for error in errors {
-                        tracing::error!(%error, "certificate files changed but cannot be used; the old ones stay");
-                    }
-                }
-                None => {}
+            for swap in door.poll() {
+                tell(swap, "the next handshake");
             }
-            expiry.extend(door.certificates.expiry());
+            expiry.extend(door.expiry());
+        }
+        for node in self.world.snapshot.cluster.members() {
+            if let Some(swap) = node.tls.poll() {
+                tell(swap, &format!("the next connection to {}", node.name));
+            }
         }
         self.metrics.certificates(expiry);
+    }
+}
+
+fn tell(swap: Result<(), Vec<CertError>>, who: &str) {
+    match swap {
+        Ok(()) => tracing::info!("certificate files changed; {who} sees the new ones"),
+        Err(errors) => {
+            for error in errors {
+                tracing::error!(%error, "certificate files changed but cannot be used; the old ones stay");
+            }
+        }
     }
 }
 

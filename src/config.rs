@@ -47,7 +47,7 @@ pub use cluster::{Account, Cluster};
 pub use health::{Health, Outlier, Probe};
 pub use journal::Journal;
 pub use limits::{Limits, Retry};
-pub use listen::{Certificate, Listen};
+pub use listen::{Certificate, ClientAuth, ClientCertificates, Listen, TlsProfile};
 pub use log::{Level, Log, LogFormat};
 pub use node::{Endpoints, Node};
 pub use problem::{At, Problem, Wrong};

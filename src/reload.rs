@@ -4,24 +4,25 @@
 //! keys, nodes get their connections ready. What is live and unchanged is taken over from the world before: a node keeps
 //! its connections and health, a listener its certificates and session tickets.
 
-use std::path::Path;
+mod door;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use rustls::ServerConfig;
 
-use crate::balance::{self, RetryBudget};
-use crate::config::{Certificate, Config, Listen, Node, Probe, Problem};
+use crate::balance::RetryBudget;
+use crate::config::{Certificate, Config, Node, Probe, Problem};
 use crate::harbor::dialect::Dialect;
 use crate::health::{Measure, Outlier};
 use crate::placement::Placement;
 use crate::session::Sessions;
 use crate::state::snapshot::{Admission, Patience, Public, Snapshot};
 use crate::telemetry::metrics::Metrics;
-use crate::tls::certs::LiveCertificates;
-use crate::tls::{CertError, Pair, client, self_signed, server};
-use crate::upstream::backend::{Backend, NodeTls};
+use crate::tls::Pair;
+use crate::tls::client::LiveClient;
+use crate::tls::server::LiveServer;
+use crate::upstream::backend::Backend;
 use crate::upstream::capacity;
 use crate::upstream::cluster::{Cluster, Manner};
 use crate::upstream::outgoing::Pace;
@@ -38,16 +39,7 @@ pub struct World {
     /// How its nodes are probed.
     pub plan: Plan,
     /// TLS of each listener, in the order of the configuration.
-    pub doors: Vec<Option<DoorTls>>,
-}
-
-/// TLS of one listener.
-#[derive(Clone)]
-pub struct DoorTls {
-    /// The certificates, swapped when their files change.
-    pub certificates: Arc<LiveCertificates>,
-    /// What rustls needs.
-    pub server: Arc<ServerConfig>,
+    pub doors: Vec<Option<Arc<LiveServer>>>,
 }
 
 /// Builds a world for `config`, taking over from `before` what is unchanged.
@@ -63,7 +55,7 @@ pub fn build(
     let doors: Vec<_> = config
         .listen
         .iter()
-        .map(|listen| door(&config, listen, before, &mut problems))
+        .map(|listen| door::build(&config, listen, before, &mut problems))
         .collect();
     let outlier = Outlier::new(
         config.outlier.consecutive,
@@ -99,103 +91,6 @@ pub fn build(
     })
 }
 
-fn door(
-    config: &Config,
-    listen: &Listen,
-    before: Option<&World>,
-    problems: &mut Vec<Problem>,
-) -> Option<DoorTls> {
-    let pairs: Vec<Pair> = if listen.self_signed {
-        match self_signed::keep(&config.state_dir, &own_names(config)) {
-            Ok(pair) => vec![pair],
-            Err(error) => {
-                let what = format!("{}: {error}", config.state_dir.display());
-                problems.push(config.problem(
-                    listen.at,
-                    "state_dir",
-                    what,
-                    "name a directory that this user may write, with --state-dir",
-                ));
-                return None;
-            }
-        }
-    } else {
-        listen.certificate.iter().map(pair).collect()
-    };
-    if pairs.is_empty() {
-        return None;
-    }
-    let known = before
-        .into_iter()
-        .flat_map(|world| world.doors.iter().flatten());
-    let found = match known
-        .into_iter()
-        .find(|door| door.certificates.pairs() == pairs)
-    {
-        Some(door) => door.certificates.reload().map(|()| door.clone()),
-        None => LiveCertificates::load(pairs).map(|certificates| {
-            let certificates = Arc::new(certificates);
-            DoorTls {
-                server: server::config(certificates.clone()),
-                certificates,
-            }
-        }),
-    };
-    found
-        .map_err(|errors| {
-            problems.extend(
-                errors
-                    .iter()
-                    .map(|error| certificate_problem(config, listen, error)),
-            )
-        })
-        .ok()
-}
-
-fn pair(certificate: &Certificate) -> Pair {
-    Pair {
-        chain: certificate.chain.clone(),
-        key: certificate.key.clone(),
-    }
-}
-
-fn certificate_problem(config: &Config, listen: &Listen, error: &CertError) -> Problem {
-    let at = listen
-        .certificate
-        .iter()
-        .find(|pair| pair.chain == error.file || pair.key == error.file);
-    let part = if at.is_some_and(|pair| pair.key == error.file) {
-        "key"
-    } else {
-        "chain"
-    };
-    config.problem(
-        at.map_or(listen.at, |pair| pair.at),
-        format!("listen.certificate.{part}"),
-        error.to_string(),
-        "put a matching, valid pair in PEM form there",
-    )
-}
-
-/// The names a self-signed certificate should carry: what clients are likely to type.
-fn own_names(config: &Config) -> Vec<String> {
-    let mut names: Vec<String> = config
-        .cluster
-        .public_url
-        .iter()
-        .map(|url| url.host.clone())
-        .collect();
-    names.extend(
-        config
-            .listen
-            .iter()
-            .map(|listen| listen.address.ip())
-            .filter(|ip| !ip.is_unspecified())
-            .map(|ip| ip.to_string()),
-    );
-    names
-}
-
 fn backend(
     config: &Config,
     node: &Node,
@@ -205,20 +100,26 @@ fn backend(
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<Backend>> {
     let key = format!("cluster.node.{}", node.name);
-    let tls = match node_tls(node) {
-        Ok(tls) => tls,
-        Err(error) => {
+    let identity = node.client_certificate.as_ref().map(pair);
+    let known = before
+        .map(|world| world.snapshot.cluster.members())
+        .unwrap_or_default();
+    let known = known
+        .iter()
+        .find(|backend| backend.is(node, identity.as_ref()));
+    let tls = match known {
+        Some(backend) => backend.tls.reload().map(|()| backend.tls.clone()),
+        None => LiveClient::load(node.ca.clone(), identity).map(Arc::new),
+    };
+    let tls = match (tls, known) {
+        (Ok(_), Some(backend)) => return Some(backend.clone()),
+        (Ok(tls), None) => tls,
+        (Err(error), _) => {
             let fix = "put a readable PEM file there";
             problems.push(config.problem(node.at, key, error.to_string(), fix));
             return None;
         }
     };
-    let known = before
-        .map(|world| world.snapshot.cluster.members())
-        .unwrap_or_default();
-    if let Some(backend) = known.iter().find(|backend| backend.is(node, &tls)) {
-        return Some(backend.clone());
-    }
     match Backend::new(node, tls, outlier, metrics.node(&node.name)) {
         Ok(backend) => {
             let backend = Arc::new(backend);
@@ -232,25 +133,11 @@ fn backend(
     }
 }
 
-fn node_tls(node: &Node) -> Result<NodeTls, CertError> {
-    let identity = node.client_certificate.as_ref().map(pair);
-    let config = client::config(node.ca.as_deref(), identity.as_ref())?;
-    let files = [
-        node.ca.as_deref(),
-        identity.as_ref().map(|pair| pair.chain.as_path()),
-        identity.as_ref().map(|pair| pair.key.as_path()),
-    ];
-    let print = files
-        .into_iter()
-        .map(|file| file.and_then(contents).unwrap_or_default())
-        .fold(0, |sum: u64, bytes| {
-            sum.rotate_left(21) ^ balance::hash(&bytes)
-        });
-    Ok(NodeTls { config, print })
-}
-
-fn contents(file: &Path) -> Option<Vec<u8>> {
-    std::fs::read(file).ok()
+fn pair(certificate: &Certificate) -> Pair {
+    Pair {
+        chain: certificate.chain.clone(),
+        key: certificate.key.clone(),
+    }
 }
 
 fn public(config: &Config) -> Option<Public> {

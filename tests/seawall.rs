@@ -45,6 +45,7 @@ mod surprises;
 mod swap;
 mod systemd;
 mod takeover;
+mod tls;
 mod topologies;
 mod vip;
 mod vip_lab;

@@ -151,6 +151,8 @@ fn of_listen(listen: &Listen) -> Subject {
         redirect_to_https,
         redirect_port,
         certificate,
+        tls_profile,
+        clients,
         self_signed,
     } = listen;
     Subject::new(format!("listen {address}"))
@@ -160,6 +162,8 @@ fn of_listen(listen: &Listen) -> Subject {
         .shown("redirect_to_https", redirect_to_https)
         .optional("redirect_port", *redirect_port)
         .hidden("certificate", of_certificates(certificate))
+        .shown("tls_profile", tls_profile.name())
+        .hidden("client_ca", format!("{clients:?}"))
         .shown("self_signed", self_signed)
 }
 

@@ -29,6 +29,10 @@ pub struct Listen {
     pub redirect_port: Option<u16>,
     /// Chosen by the name that the client asks for; the first is the default.
     pub certificate: Vec<Certificate>,
+    /// Which versions of TLS it speaks.
+    pub tls_profile: TlsProfile,
+    /// Whether clients are asked for a certificate.
+    pub clients: Option<ClientCertificates>,
     /// Whether a certificate is made at start. No key of the file asks for it: only a start without one does.
     pub self_signed: bool,
 }
@@ -45,6 +49,8 @@ impl Listen {
             redirect_to_https: false,
             redirect_port: None,
             certificate: Vec::new(),
+            tls_profile: TlsProfile::default(),
+            clients: None,
             self_signed: false,
         }
     }
@@ -72,6 +78,13 @@ impl Listen {
             let what = "means nothing without redirect_to_https = true";
             scope.useless("redirect_port", what);
         }
+        let tls_profile = scope.choice("tls_profile", TlsProfile::ALL);
+        let clients = ClientCertificates::read(&mut scope);
+        if certificates.is_empty() {
+            for key in ["tls_profile", "client_ca", "client_auth"] {
+                scope.useless(key, "means nothing on a listener without a certificate");
+            }
+        }
         let certificate = certificates
             .into_iter()
             .filter_map(Certificate::read)
@@ -86,7 +99,70 @@ impl Listen {
             redirect_to_https,
             redirect_port,
             certificate,
+            tls_profile: tls_profile.unwrap_or_default(),
+            clients,
             ..Self::plain(address?)
+        })
+    }
+}
+
+/// Which versions of TLS a listener speaks: Mozilla's recommendations of these names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsProfile {
+    /// TLS 1.2, with forward secrecy and authenticated encryption only, and TLS 1.3.
+    #[default]
+    Intermediate,
+    /// TLS 1.3 alone.
+    Modern,
+}
+
+impl TlsProfile {
+    const ALL: &[(&str, Self)] = &[
+        ("intermediate", Self::Intermediate),
+        ("modern", Self::Modern),
+    ];
+
+    /// The word for it in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Intermediate => "intermediate",
+            Self::Modern => "modern",
+        }
+    }
+}
+
+/// Whose certificates clients show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// The authorities that they must come from, PEM.
+    pub ca: PathBuf,
+    /// Whether they must show one.
+    pub auth: ClientAuth,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// No connection without one.
+    Required,
+    /// Who has one may show it, and only a good one.
+    Offered,
+}
+
+impl ClientCertificates {
+    fn read(scope: &mut Scope<'_>) -> Option<Self> {
+        let ca = scope.readable("client_ca");
+        let choices = [
+            ("required", ClientAuth::Required),
+            ("offered", ClientAuth::Offered),
+        ];
+        let auth = scope.choice("client_auth", &choices);
+        if !scope.has("client_ca") {
+            scope.useless("client_auth", "means nothing without client_ca");
+        }
+        Some(Self {
+            ca: ca?,
+            auth: auth.unwrap_or(ClientAuth::Required),
         })
     }
 }

@@ -373,3 +373,35 @@ fn a_problem_is_one_line_whatever_the_file_says() {
         }
     }
 }
+
+#[test]
+fn a_listener_says_its_profile_and_whose_certificates_it_wants() {
+    let listen = |keys: &str| {
+        let pair = "certificate = [{ chain = \"c\", key = \"k\" }]";
+        let node = "[[cluster.node]]\nname = \"a\"\nurl = \"http://a\"";
+        let text = format!("[[listen]]\naddress = \"127.0.0.1:0\"\n{pair}\n{keys}\n{node}\n");
+        read(&text).map(|config| config.listen[0].clone())
+    };
+    let plain = listen("").unwrap();
+    assert_eq!(
+        (plain.tls_profile, plain.clients),
+        (TlsProfile::Intermediate, None)
+    );
+    let strict = listen("tls_profile = \"modern\"\nclient_ca = \"ca.pem\"").unwrap();
+    assert_eq!(strict.tls_profile, TlsProfile::Modern);
+    assert_eq!(strict.clients.unwrap().auth, ClientAuth::Required);
+    let offered = listen("client_ca = \"ca.pem\"\nclient_auth = \"offered\"").unwrap();
+    assert_eq!(offered.clients.unwrap().auth, ClientAuth::Offered);
+    let lonely = listen("client_auth = \"offered\"").unwrap_err();
+    assert!(lonely[0].what.contains("without client_ca"), "{lonely:?}");
+    let old = listen("tls_profile = \"old\"").unwrap_err();
+    assert!(old[0].fix.contains("intermediate, modern"), "{old:?}");
+}
+
+#[test]
+fn terms_of_tls_mean_nothing_without_a_certificate() {
+    let text = "listen = [{ address = \"127.0.0.1:0\", client_ca = \"ca.pem\" }]\n\
+                cluster.node = [{ name = \"a\", url = \"http://a\" }]";
+    let found = read(text).unwrap_err();
+    assert_eq!(found[0].key, "listen.client_ca");
+}

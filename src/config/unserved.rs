@@ -7,8 +7,6 @@
 const UNSERVED: &[(&str, &str)] = &[
     ("acme", "certificates from an ACME authority"),
     ("limits.class", "limits per class of requests"),
-    ("listen.client_auth", "client certificates"),
-    ("listen.client_ca", "client certificates"),
     ("trace", "tracing"),
 ];
 

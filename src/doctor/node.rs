@@ -12,7 +12,8 @@ use super::clock::Sample;
 use crate::config::{self, Config, Problem};
 use crate::harbor::dialect::Dialect;
 use crate::harbor::session;
-use crate::tls::{Pair, client};
+use crate::tls::Pair;
+use crate::tls::client::LiveClient;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::exchange::{self, Received, Unanswered};
 
@@ -92,9 +93,9 @@ impl Node {
             chain: pair.chain.clone(),
             key: pair.key.clone(),
         });
-        let tls = client::config(node.ca.as_deref(), identity.as_ref());
+        let tls = LiveClient::load(node.ca.clone(), identity);
         let tls = tls.map_err(|error| error.to_string())?;
-        let endpoint = Endpoint::new(node.endpoints.main().clone(), tls)?;
+        let endpoint = Endpoint::new(node.endpoints.main().clone(), tls.into())?;
         let host = match &public.authority {
             Some(authority) => {
                 HeaderValue::from_str(authority).map_err(|error| error.to_string())?

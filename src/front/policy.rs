@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use rustls::ServerConfig;
 
 use crate::config::{Config, Listen};
 use crate::net::stream;
+use crate::tls::server::LiveServer;
 
 /// The time of a client that is told to come again.
 const BRIEF: Duration = Duration::from_secs(2);
@@ -17,11 +17,13 @@ const BRIEF: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Policy {
     /// TLS with certificates that are swapped live; `None` serves plain HTTP.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<LiveServer>>,
     /// Answer every request with a redirect to https, at this port if it is not 443.
     pub redirect: Option<Option<u16>>,
     /// Names that are served, in lower case; empty serves any.
     pub hosts: Vec<String>,
+    /// Names that are served at other listeners alone, where clients are identified in another way than here.
+    pub elsewhere: Vec<String>,
     /// Peers that speak the PROXY protocol.
     pub proxy_protocol: Vec<IpNet>,
     /// Peers whose `X-Forwarded-*` are believed.
@@ -58,7 +60,7 @@ pub struct HeadLimits {
 
 impl Policy {
     /// What the configuration demands of `listen`.
-    pub fn new(config: &Config, listen: &Listen, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub fn new(config: &Config, listen: &Listen, tls: Option<Arc<LiveServer>>) -> Self {
         let (timeouts, limits) = (&config.timeouts, &config.limits);
         Policy {
             tls,
@@ -66,6 +68,7 @@ impl Policy {
                 .redirect_to_https
                 .then(|| redirect_port(config, listen)),
             hosts: listen.hosts.clone(),
+            elsewhere: elsewhere(config, listen),
             proxy_protocol: listen.proxy_protocol.clone(),
             trusted_forwarders: listen.trusted_forwarders.clone(),
             patience: ClientPatience {
@@ -103,12 +106,25 @@ impl Policy {
     pub fn serves(&self, host: &str) -> bool {
         // The configuration has IPv6 addresses without the brackets of a URL.
         let host = host.trim_matches(['[', ']']);
-        self.hosts.is_empty()
-            || self
-                .hosts
-                .iter()
-                .any(|served| served.eq_ignore_ascii_case(host))
+        let named = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case(host));
+        match self.hosts.is_empty() {
+            true => !named(&self.elsewhere),
+            false => named(&self.hosts),
+        }
     }
+}
+
+/// The names that other listeners list, on other terms for client certificates than those of `listen`. One that serves
+/// any name would otherwise be the way around them. A redirect only leads there.
+fn elsewhere(config: &Config, listen: &Listen) -> Vec<String> {
+    if !listen.hosts.is_empty() || listen.redirect_to_https {
+        return Vec::new();
+    }
+    let others = config.listen.iter();
+    others
+        .filter(|other| !other.redirect_to_https && other.clients != listen.clients)
+        .flat_map(|other| other.hosts.iter().cloned())
+        .collect()
 }
 
 /// The port that a redirect names: what the operator said, else the public one.
@@ -140,6 +156,7 @@ pub(super) mod tests {
             tls: None,
             redirect: None,
             hosts: Vec::new(),
+            elsewhere: Vec::new(),
             proxy_protocol: Vec::new(),
             trusted_forwarders: Vec::new(),
             patience: ClientPatience {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -24,13 +25,14 @@ use super::judge::Habit;
 use super::policy::{HeadLimits, Policy};
 use super::stack::{self, Session};
 use super::streams::{Answer, Streams};
-use crate::message::forwarded::Origin;
+use crate::message::forwarded::{Identity, Origin};
 use crate::net::gather::Gather;
 use crate::net::loan::Loan;
 use crate::net::proxy_protocol;
 use crate::net::stream::Patient;
 use crate::net::turns::{Heads, Turns};
 use crate::proxy::body::Reply;
+use crate::tls::identity;
 
 /// Bytes a client may send on one HTTP/2 stream before we acknowledge: 40 MB/s at a round trip of 50 ms. What a slow
 /// node leaves unread waits in memory, so more is not better.
@@ -119,24 +121,26 @@ async fn begin(
             }
         };
     }
-    let session = |https| {
+    let session = |https, identity| {
+        let mut origin = Origin::new(client.ip(), https, policy.trusts(client.ip()));
+        origin.identity = identity;
         Arc::new(Session {
             seat,
             door: door.clone(),
             policy: policy.clone(),
             is_extra,
-            origin: Origin::new(client.ip(), https, policy.trusts(client.ip())),
+            origin,
             habit: Habit::default(),
             farewells: door.drain.farewells(),
             turns: Turns::new(),
         })
     };
-    let Some(tls) = policy.tls.clone() else {
+    let Some(tls) = &policy.tls else {
         let stream = Patient::new(stream, policy.patience.reader);
-        return Some(http1(stream, session(false)));
+        return Some(http1(stream, session(false, None)));
     };
     let metrics = &door.sinks.metrics;
-    let handshake = TlsAcceptor::from(tls).accept(stream);
+    let handshake = TlsAcceptor::from(tls.current()).accept(stream);
     let stream = match tokio::time::timeout(policy.patience.handshake, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -150,13 +154,29 @@ async fn begin(
             return None;
         }
     };
+    let identity = match identity(stream.get_ref().1) {
+        Ok(identity) => identity,
+        Err(error) => {
+            metrics.handshake("failed");
+            tracing::info!(peer = %client, error, "refused: the client's certificate identifies nobody");
+            return None;
+        }
+    };
     metrics.handshake("done");
     let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = Patient::new(stream, policy.patience.reader);
     Some(match h2 {
-        true => http2(stream, session(true)),
-        false => http1(stream, session(true)),
+        true => http2(stream, session(true, identity)),
+        false => http1(stream, session(true, identity)),
     })
+}
+
+/// Who the client proved to be, where it showed a certificate.
+fn identity(tls: &ServerConnection) -> Result<Option<Identity>, String> {
+    let shown = tls.peer_certificates().and_then(|chain| chain.first());
+    shown
+        .map(|certificate| identity::read(certificate, SystemTime::now()))
+        .transpose()
 }
 
 fn http1<S>(stream: S, session: Arc<Session>) -> Serving

@@ -21,6 +21,17 @@ pub struct Origin {
     pub https: bool,
     /// Whether the peer is a forwarder whose fields are believed.
     pub trusted: bool,
+    /// Who the client is by a certificate that it proved to have.
+    pub identity: Option<Identity>,
+}
+
+/// Who a client is by its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The name of its owner, as RFC 4514 writes it.
+    pub subject: HeaderValue,
+    /// SHA-256 of the certificate, in hexadecimal digits.
+    pub fingerprint: HeaderValue,
 }
 
 impl Origin {
@@ -32,6 +43,7 @@ impl Origin {
             shown: shown(peer),
             https,
             trusted,
+            identity: None,
         }
     }
 
@@ -50,9 +62,13 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_SSL_CLIENT_SUBJECT: HeaderName = HeaderName::from_static("x-ssl-client-subject");
+const X_SSL_CLIENT_FINGERPRINT: HeaderName = HeaderName::from_static("x-ssl-client-fingerprint");
 
 /// Fields of the family that do not begin like the rest of it.
-const ALIASES: [&str; 8] = [
+const ALIASES: [&str; 10] = [
+    "client-cert",
+    "client-cert-chain",
     "client-ip",
     "front-end-https",
     "true-client-ip",
@@ -67,7 +83,8 @@ const LONGEST_CHAIN: usize = 1024;
 
 /// Writes the family anew: exactly one `X-Forwarded-Proto`, `X-Forwarded-For` and `X-Real-IP`. From a trusted peer the
 /// scheme is kept when it is a single `http` or `https`, the chain of addresses is continued, and a single well-formed
-/// `X-Forwarded-Host` stays. `Forwarded` always goes: Harbor 1.5 takes its `for=` for a host.
+/// `X-Forwarded-Host` stays. `Forwarded` always goes: Harbor 1.5 takes its `for=` for a host. `X-SSL-Client-…` and
+/// `Client-Cert` (RFC 9440) go whoever sent them, and what the handshake proved takes their place.
 ///
 /// Returns the client's address, for the log: the peer's, or what a trusted peer put last into the chain.
 pub fn write(headers: &mut HeaderMap, found: &Survey, origin: &Origin) -> IpAddr {
@@ -93,6 +110,10 @@ pub fn write(headers: &mut HeaderMap, found: &Survey, origin: &Origin) -> IpAddr
     headers.insert(X_FORWARDED_FOR, forwarded_for);
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host);
+    }
+    if let Some(identity) = &origin.identity {
+        headers.insert(X_SSL_CLIENT_SUBJECT, identity.subject.clone());
+        headers.insert(X_SSL_CLIENT_FINGERPRINT, identity.fingerprint.clone());
     }
     client
 }
@@ -121,6 +142,7 @@ pub(super) fn is_family(name: &str) -> bool {
             name == X_REAL_IP.as_str()
                 || name.starts_with("x-forwarded-")
                 || name.starts_with("x-original-")
+                || name.starts_with("x-ssl-")
                 || ALIASES.contains(&name)
         }
         _ => name == FORWARDED.as_str() || ALIASES.contains(&name),

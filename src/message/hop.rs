@@ -31,11 +31,12 @@ const END_TO_END: [&str; 22] = [
     "user-agent",
     "www-authenticate",
 ];
-const END_TO_END_FAMILIES: [&str; 6] = [
+const END_TO_END_FAMILIES: [&str; 7] = [
     "x-forwarded-",
     "x-real-ip",
     "x-request-id",
     "x-harbor-",
+    "x-ssl-",
     "x-xsrf",
     "if-",
 ];

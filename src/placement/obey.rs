@@ -96,16 +96,13 @@ mod tests {
     use crate::config::{Node, Url};
     use crate::health::outlier::Outlier;
     use crate::telemetry::metrics::Metrics;
-    use crate::upstream::backend::NodeTls;
+    use crate::tls::client::LiveClient;
 
     #[tokio::test(start_paused = true)]
     async fn the_time_of_an_earlier_maintenance_does_not_end_a_later_one() {
         crate::tls::provider::install();
         let url: Url = "http://10.0.0.1".parse().unwrap();
-        let tls = NodeTls {
-            config: crate::tls::client::config(None, None).unwrap(),
-            print: 0,
-        };
+        let tls = Arc::new(LiveClient::load(None, None).unwrap());
         let outlier = Outlier::new(5, Duration::from_secs(1), Duration::from_secs(9));
         let metrics = Metrics::new(&[]).node("a");
         let node = Backend::new(&Node::new("a".to_owned(), url), tls, &outlier, metrics);

@@ -1,8 +1,10 @@
 //! The TLS settings towards nodes.
 
+use super::watch::Watch;
 use super::{CertError, Fault, Pair, pem, provider};
+use arc_swap::ArcSwap;
 use rustls::{ClientConfig, RootCertStore};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// Settings for connections to nodes: their certificates are proved by `ca` alone when it is given (Harbor's
@@ -24,6 +26,63 @@ pub fn config(ca: Option<&Path>, client: Option<&Pair>) -> Result<Arc<ClientConf
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The settings for one node, which follow their files: connections to come see the last ones that loaded as a whole.
+#[derive(Debug)]
+pub struct LiveClient {
+    ca: Option<PathBuf>,
+    identity: Option<Pair>,
+    current: ArcSwap<ClientConfig>,
+    watch: Watch,
+}
+
+impl LiveClient {
+    /// See [`config`].
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    pub fn load(ca: Option<PathBuf>, identity: Option<Pair>) -> Result<LiveClient, CertError> {
+        let pair = identity.iter().flat_map(Pair::files);
+        let watch = Watch::new(pair.chain(ca.clone()).collect());
+        let current = ArcSwap::new(config(ca.as_deref(), identity.as_ref())?);
+        Ok(LiveClient {
+            ca,
+            identity,
+            current,
+            watch,
+        })
+    }
+
+    /// Whether it follows these files.
+    pub fn is_of(&self, ca: Option<&Path>, identity: Option<&Pair>) -> bool {
+        self.ca.as_deref() == ca && self.identity.as_ref() == identity
+    }
+
+    /// The settings for a connection that begins now.
+    pub fn current(&self) -> Arc<ClientConfig> {
+        self.current.load_full()
+    }
+
+    /// Reads the files again and puts them into service.
+    ///
+    /// # Errors
+    /// Why not; the old ones stay.
+    pub fn reload(&self) -> Result<(), CertError> {
+        self.watch.reload(|| self.read())
+    }
+
+    /// For a watcher that comes by every second: reloads when the files changed. Tells a swap, and a fault when it
+    /// is a new one.
+    pub fn poll(&self) -> Option<Result<(), Vec<CertError>>> {
+        self.watch.poll(|| self.read().map_err(|error| vec![error]))
+    }
+
+    fn read(&self) -> Result<(), CertError> {
+        let fresh = config(self.ca.as_deref(), self.identity.as_ref())?;
+        self.current.store(fresh);
+        Ok(())
+    }
 }
 
 pub(super) fn roots(ca: Option<&Path>) -> Result<Arc<RootCertStore>, CertError> {

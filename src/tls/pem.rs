@@ -23,8 +23,8 @@ pub struct Pair {
 pub(super) type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
 impl Pair {
-    pub(super) fn stamps(&self) -> [Stamp; 2] {
-        [stamp(&self.chain), stamp(&self.key)]
+    pub(super) fn files(&self) -> [PathBuf; 2] {
+        [self.chain.clone(), self.key.clone()]
     }
 
     /// The pair, ready to be used, if the key belongs to the first certificate.
@@ -45,7 +45,7 @@ impl Pair {
     }
 }
 
-fn stamp(file: &Path) -> Stamp {
+pub(super) fn stamp(file: &Path) -> Stamp {
     let data = std::fs::metadata(file).ok()?;
     Some((
         data.dev(),

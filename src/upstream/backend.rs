@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustls::ClientConfig;
-
 use super::capacity::Capacity;
 use super::endpoint::Endpoint;
 use super::standing::Standing;
@@ -17,15 +15,8 @@ use crate::harbor::dialect::Dialect;
 use crate::health::outlier::Outlier;
 use crate::session::word::Wish;
 use crate::telemetry::metrics::NodeMetrics;
-
-/// TLS to a node, with a print of the files it was made of, so that a reload can tell whether they changed.
-#[derive(Clone)]
-pub struct NodeTls {
-    /// What rustls needs.
-    pub config: Arc<ClientConfig>,
-    /// Equal for equal contents of the certificate files.
-    pub print: u64,
-}
+use crate::tls::Pair;
+use crate::tls::client::LiveClient;
 
 /// One Harbor node.
 pub struct Backend {
@@ -39,12 +30,13 @@ pub struct Backend {
     pub capacity: Capacity,
     /// Its own counters.
     pub metrics: Arc<NodeMetrics>,
+    /// TLS to it, which follows its files.
+    pub tls: Arc<LiveClient>,
     weight: AtomicU32,
     configured: AtomicU32,
     endpoints: Endpoints,
     core: Endpoint,
     portal: Option<Endpoint>,
-    tls_print: u64,
 }
 
 impl Backend {
@@ -54,18 +46,18 @@ impl Backend {
     /// An address that cannot be used, in words.
     pub fn new(
         node: &Node,
-        tls: NodeTls,
+        tls: Arc<LiveClient>,
         outlier: &Outlier,
         metrics: Arc<NodeMetrics>,
     ) -> Result<Self, String> {
         let (core, portal) = match &node.endpoints {
-            Endpoints::Whole(url) => (Endpoint::new(url.clone(), tls.config.clone())?, None),
+            Endpoints::Whole(url) => (Endpoint::new(url.clone(), tls.clone())?, None),
             Endpoints::Parts { core, portal } => {
                 let portal = portal
                     .as_ref()
-                    .map(|url| Endpoint::new(url.clone(), tls.config.clone()))
+                    .map(|url| Endpoint::new(url.clone(), tls.clone()))
                     .transpose()?;
-                (Endpoint::new(core.clone(), tls.config.clone())?, portal)
+                (Endpoint::new(core.clone(), tls.clone())?, portal)
             }
         };
         Ok(Backend {
@@ -74,18 +66,20 @@ impl Backend {
             standing: Standing::new(outlier),
             capacity: Capacity::new(Room::default()),
             metrics,
+            tls,
             weight: AtomicU32::new(node.weight),
             configured: AtomicU32::new(node.weight),
             endpoints: node.endpoints.clone(),
             core,
             portal,
-            tls_print: tls.print,
         })
     }
 
     /// Whether a configuration's node is this one, so that its live state carries over.
-    pub fn is(&self, node: &Node, tls: &NodeTls) -> bool {
-        *self.name == *node.name && self.endpoints == node.endpoints && self.tls_print == tls.print
+    pub fn is(&self, node: &Node, identity: Option<&Pair>) -> bool {
+        *self.name == *node.name
+            && self.endpoints == node.endpoints
+            && self.tls.is_of(node.ca.as_deref(), identity)
     }
 
     /// The operator's weight.

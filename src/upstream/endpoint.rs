@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::HeaderValue;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -18,6 +17,7 @@ use super::connection::Connection;
 use super::line::{Line, Lines};
 use super::pool::Pool;
 use crate::config::Url;
+use crate::tls::client::LiveClient;
 
 /// Why no connection came about. Nothing of a request was sent, so any request may go to another node.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum ConnectError {
 pub struct Endpoint {
     url: Url,
     authority: HeaderValue,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<(Arc<LiveClient>, ServerName<'static>)>,
     /// Idle connections to it.
     pub pool: Pool,
     /// Every open connection to it, whoever holds it.
@@ -52,11 +52,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// The host of an https URL that is no valid server name.
-    pub fn new(url: Url, tls: Arc<ClientConfig>) -> Result<Self, String> {
+    pub fn new(url: Url, tls: Arc<LiveClient>) -> Result<Self, String> {
         let tls = if url.https {
             let name = ServerName::try_from(url.host.trim_matches(['[', ']']).to_owned())
                 .map_err(|_| format!("`{}` cannot be the name in a certificate", url.host))?;
-            Some((TlsConnector::from(tls), name))
+            Some((tls, name))
         } else {
             None
         };
@@ -109,7 +109,8 @@ impl Endpoint {
         let stream = self.dial().await?;
         match &self.tls {
             None => handshake(stream).await,
-            Some((connector, name)) => {
+            Some((tls, name)) => {
+                let connector = TlsConnector::from(tls.current());
                 let stream = connector.connect(name.clone(), stream).await;
                 handshake(stream.map_err(|error| ConnectError::Tls(self.url.authority(), error))?)
                     .await
@@ -192,7 +193,7 @@ mod tests {
                 });
             }
         });
-        let tls = crate::tls::client::config(None, None).unwrap();
+        let tls = Arc::new(LiveClient::load(None, None).unwrap());
         Endpoint::new(url.parse().unwrap(), tls).unwrap()
     }
 

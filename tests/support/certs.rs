@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -38,10 +40,8 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(directory.join(format!("{name}.pem")), leaf.pem()).unwrap();
-        std::fs::write(
-            directory.join(format!("{name}-key.pem")),
-            key.serialize_pem(),
-        )
-        .unwrap();
+        let file = directory.join(format!("{name}-key.pem"));
+        std::fs::write(&file, key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     }
 }

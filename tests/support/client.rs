@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -57,6 +57,8 @@ pub struct Knock {
     /// Bytes before the handshake, and where the connection comes from.
     pub preface: Vec<u8>,
     pub from: Option<SocketAddr>,
+    /// What is shown when the door asks for a certificate: the chain's file, and the key's.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl Knock {
@@ -74,6 +76,7 @@ impl Knock {
             versions: rustls::ALL_VERSIONS.to_vec(),
             preface: Vec::new(),
             from: None,
+            identity: None,
         }
     }
 
@@ -95,9 +98,17 @@ impl Knock {
         for certificate in CertificateDer::pem_file_iter(&self.ca).expect("the authority") {
             roots.add(certificate.expect("a certificate")).unwrap();
         }
-        let mut config = ClientConfig::builder_with_protocol_versions(&self.versions)
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let builder = ClientConfig::builder_with_protocol_versions(&self.versions)
+            .with_root_certificates(roots);
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => {
+                let chain = CertificateDer::pem_file_iter(chain).expect("a chain");
+                let chain = chain.map(|one| one.expect("a certificate")).collect();
+                let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+                builder.with_client_auth_cert(chain, key).expect("a pair")
+            }
+        };
         config.alpn_protocols.clone_from(&self.alpn);
         Arc::new(config)
     }

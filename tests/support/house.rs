@@ -73,9 +73,9 @@ impl House {
         let workers = Workers::start(1).unwrap();
         let crew = workers.crew().clone();
         let worker = crew.handles().next().unwrap();
-        let (listen, tls) = (&world.config.listen[0], world.doors[0].as_ref());
+        let (listen, tls) = (&world.config.listen[0], &world.doors[0]);
         let socket = listen::bind(listen.address).unwrap();
-        let policy = Policy::new(&world.config, listen, tls.map(|tls| tls.server.clone()));
+        let policy = Policy::new(&world.config, listen, tls.clone());
         let listener = {
             let _here = worker.enter();
             Listener::start(socket, crew.clone(), door, policy).unwrap()

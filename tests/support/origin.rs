@@ -166,6 +166,11 @@ impl Origin {
         heard.remove(0)
     }
 
+    /// Forgets what it heard.
+    pub fn forget(&self) {
+        self.heard.lock().unwrap().clear();
+    }
+
     /// The last one.
     pub fn last(&self) -> Heard {
         self.heard().pop().expect("a request")

@@ -92,3 +92,40 @@ fn the_address_of_the_store_is_read_from_its_file() {
     assert!(problem.contains("sessions.store_file: has"), "{problem}");
     assert!(!problem.contains("hunter2"), "{problem}");
 }
+
+#[test]
+fn a_private_key_that_others_can_read_or_replace_is_warned_of() {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    std::fs::write(&key, "").unwrap();
+    std::fs::write(folder.path().join("chain.pem"), "").unwrap();
+    let pair = "{ chain = \"chain.pem\", key = \"key.pem\" }";
+    let text = format!(
+        "[[listen]]\naddress = \"127.0.0.1:0\"\ncertificate = [{pair}]\n[[cluster.node]]\nname = \"a\"\n\
+         url = \"https://a\"\nclient_certificate = {pair}\n"
+    );
+    let file = written(folder.path(), &text);
+    let config = load(&file).unwrap();
+    for (mode, said) in [
+        (0o644, "everybody on this machine can read"),
+        (0o620, "others than its owner can replace"),
+        (0o600, ""),
+        (0o400, ""),
+    ] {
+        std::fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        let warnings = config.warnings();
+        let keys: Vec<_> = warnings.iter().map(|w| w.key.as_str()).collect();
+        let expected: &[&str] = match said {
+            "" => &[],
+            _ => &[
+                "listen.certificate.key",
+                "cluster.node.client_certificate.key",
+            ],
+        };
+        assert_eq!(keys, expected, "{mode:o}");
+        assert!(warnings.iter().all(|w| w.what.contains(said)), "{mode:o}");
+    }
+}

@@ -1,12 +1,12 @@
 //! Certificates that follow their files.
 
 use super::Certificates;
-use crate::tls::pem::Stamp;
+use crate::tls::watch::Watch;
 use crate::tls::{CertError, Pair};
 use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The certificates of a listener and the files they came from. New handshakes see the last set that loaded as a
@@ -15,31 +15,18 @@ use std::time::SystemTime;
 pub struct LiveCertificates {
     pairs: Vec<Pair>,
     current: ArcSwap<Certificates>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// The files as they were when `current` was read.
-    served: Vec<[Stamp; 2]>,
-    /// What was last reported as wrong.
-    reported: Vec<String>,
+    watch: Watch,
 }
 
 impl LiveCertificates {
     /// Loads the pairs; all of them have to be good to begin with.
     pub fn load(pairs: Vec<Pair>) -> Result<LiveCertificates, Vec<CertError>> {
-        // Looked at before they are read, so that a change in between is noticed at the next poll.
-        let served = pairs.iter().map(Pair::stamps).collect();
+        let watch = Watch::new(pairs.iter().flat_map(Pair::files).collect());
         let current = ArcSwap::from_pointee(Certificates::load(&pairs)?);
-        let state = Mutex::new(State {
-            served,
-            ..State::default()
-        });
         Ok(LiveCertificates {
             pairs,
             current,
-            state,
+            watch,
         })
     }
 
@@ -48,51 +35,21 @@ impl LiveCertificates {
         &self.pairs
     }
 
-    /// Whether the files are others than the ones in service. Stays true while what they hold does not load.
-    pub fn changed(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        !self
-            .pairs
-            .iter()
-            .map(Pair::stamps)
-            .eq(state.served.iter().copied())
-    }
-
     /// Reads the files again and puts them into service, or says why not and keeps the old ones.
     pub fn reload(&self) -> Result<(), Vec<CertError>> {
-        let served = self.pairs.iter().map(Pair::stamps).collect();
-        let fresh = Certificates::load(&self.pairs)?;
-        self.current.store(Arc::new(fresh));
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State {
-            served,
-            ..State::default()
-        };
-        Ok(())
+        self.watch.reload(|| self.read())
     }
 
     /// For a watcher that comes by every second: reloads when the files changed. Tells a swap, and a fault when it
-    /// is a new one; a fault that persists is tried again each time but told once.
+    /// is a new one.
     pub fn poll(&self) -> Option<Result<(), Vec<CertError>>> {
-        if !self.changed() {
-            return None;
-        }
-        let Err(errors) = self.reload() else {
-            return Some(Ok(()));
-        };
-        // The file and the kind of fault, since the text of some faults counts seconds.
-        let report: Vec<String> = errors
-            .iter()
-            .map(|error| {
-                let fault = std::mem::discriminant(&error.fault);
-                format!("{} {fault:?}", error.file.display())
-            })
-            .collect();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.reported == report {
-            return None;
-        }
-        state.reported = report;
-        Some(Err(errors))
+        self.watch.poll(|| self.read())
+    }
+
+    fn read(&self) -> Result<(), Vec<CertError>> {
+        let fresh = Certificates::load(&self.pairs)?;
+        self.current.store(Arc::new(fresh));
+        Ok(())
     }
 
     /// The first name of each certificate in service and when it ends.
@@ -125,10 +82,10 @@ mod tests {
         let live = LiveCertificates::load(vec![pair]).unwrap();
         assert!(live.poll().is_none());
         write(dir.path(), "a", &["new.example.com"], |_| {});
-        assert!(live.changed());
+        assert!(live.watch.changed());
         assert!(live.poll().unwrap().is_ok());
         assert_eq!(names(&live), ["new.example.com"]);
-        assert!(!live.changed());
+        assert!(!live.watch.changed());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::{Node, Room, Url};
 use crate::health::outlier::Outlier;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::backend::NodeTls;
+use crate::tls::client::LiveClient;
 use crate::upstream::capacity;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -16,10 +16,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn node(name: &str) -> Arc<Backend> {
     crate::tls::provider::install();
     let url: Url = "http://10.0.0.1".parse().unwrap();
-    let tls = NodeTls {
-        config: crate::tls::client::config(None, None).unwrap(),
-        print: 0,
-    };
+    let tls = Arc::new(LiveClient::load(None, None).unwrap());
     let outlier = Outlier::new(5, Duration::ZERO, Duration::ZERO);
     let metrics = Metrics::new(&[]).node(name);
     let node = Node::new(name.to_owned(), url);

@@ -7,7 +7,7 @@ use crate::balance::Algorithm;
 use crate::config::{Node, Url};
 use crate::health::{Measure, Outlier};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::backend::NodeTls;
+use crate::tls::client::LiveClient;
 use crate::upstream::cluster::{Manner, Want};
 use crate::upstream::nodes::Nodes;
 
@@ -20,10 +20,7 @@ fn cluster(kin: &[u8]) -> Arc<Cluster> {
     let metrics = Metrics::new(&[]);
     let node = |number: usize| {
         let url: Url = format!("http://10.0.0.{number}").parse().unwrap();
-        let tls = NodeTls {
-            config: crate::tls::client::config(None, None).unwrap(),
-            print: 0,
-        };
+        let tls = Arc::new(LiveClient::load(None, None).unwrap());
         let name = format!("node-{number}");
         let outlier = Outlier::new(5, BASE, BASE * 30);
         let numbers = metrics.node(&name);
