@@ -29,10 +29,12 @@ STORM := resume::storm chaos::nothing
 # Virtual addresses are tried in network namespaces, which only root can make. They wait more than they work, and those
 # that measure let no other one measure.
 NAMESPACES := vip:: vip_lab::
+# Most tests wait half of their time.
+HANDS := $(shell expr $$(nproc) + 1)
 
 test: tools
 	cargo test --locked --lib --bins --examples
-	cargo test --locked --test seawall -- $(ALONE:%=--skip=%) $(STORM:%=--skip=%) $(NAMESPACES:%=--skip=%)
+	cargo test --locked --test seawall -- $(ALONE:%=--skip=%) $(STORM:%=--skip=%) $(NAMESPACES:%=--skip=%) --test-threads $(HANDS)
 	cargo test --locked --test seawall -- $(ALONE) --test-threads 1
 ifeq ($(shell id -u),0)
 	cargo test --locked --test seawall -- $(STORM) --test-threads 1
