@@ -39,7 +39,7 @@ impl Target<'_> {
     }
 }
 
-/// The path means one thing as it came and another once cleaned. The answer is 400.
+/// The path means one thing as it came and another once cleaned, or nothing certain at all. The answer is 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Confused;
 
@@ -71,6 +71,9 @@ pub fn classify<'a>(method: &Method, path_and_query: &'a str) -> Result<Target<'
             core: raw.site.is_core(),
             project: raw.project.map(Cow::Borrowed),
         });
+    }
+    if !canonical::is_well_encoded(path) {
+        return Err(Confused);
     }
     let clean = canonical::clean(path);
     let Place {
@@ -136,6 +139,14 @@ mod tests {
         ] {
             assert_eq!(read("GET", path), Err(Confused), "{path}");
         }
+    }
+
+    #[test]
+    fn a_path_with_a_broken_encoding_is_refused() {
+        for path in ["/c/%%32F", "/c/%", "/c/%2", "/c/%zz", "/c/%2%46"] {
+            assert_eq!(read("GET", path), Err(Confused), "{path}");
+        }
+        assert!(read("GET", "/c/%25%32F").is_ok());
     }
 
     #[test]

@@ -11,6 +11,15 @@ pub fn is_unusual(path: &str) -> bool {
     bytes.iter().fold(false, odd) | bytes.iter().zip(bytes.iter().skip(1)).fold(false, pair)
 }
 
+/// Whether every `%` begins an encoded byte (RFC 3986 §2.1): if not, a reader that decodes twice sees what nobody wrote.
+pub fn is_well_encoded(path: &str) -> bool {
+    let mut encoded = path.as_bytes().split(|byte| *byte == b'%').skip(1);
+    encoded.all(|rest| {
+        let digits = rest.get(..2).unwrap_or_default();
+        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
 /// Decodes once what needs no encoding (RFC 3986 §2.3) and the separators that a node may decode (`/`, `\`, `:`),
 /// merges slashes and resolves dot segments. Everything else stays encoded, line ends above all.
 pub fn clean(path: &str) -> String {
