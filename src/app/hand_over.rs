@@ -47,7 +47,7 @@ pub(super) fn wait(config: &Config, given: Option<OwnedFd>) -> mpsc::Receiver<St
     let waits = opened.and_then(|place| {
         thread::Builder::new()
             .name("take-over".to_owned())
-            .spawn(move || host(&place, &tell))
+            .spawn(move || host(place, &tell))
     });
     if let Err(error) = waits {
         tracing::warn!(path = %path.display(), %error, "no other process can take over from this one");
@@ -55,7 +55,7 @@ pub(super) fn wait(config: &Config, given: Option<OwnedFd>) -> mpsc::Receiver<St
     steps
 }
 
-fn host(place: &Place, steps: &mpsc::Sender<Step>) {
+fn host(place: Place, steps: &mpsc::Sender<Step>) {
     loop {
         let heir = match place.accept() {
             Ok(heir) => heir,
@@ -65,11 +65,15 @@ fn host(place: &Place, steps: &mpsc::Sender<Step>) {
                 continue;
             }
         };
-        match talk(place, &heir, steps) {
-            // Its end is what the heir waits for now.
-            Ok(true) => loop {
-                thread::park();
-            },
+        match talk(&place, &heir, steps) {
+            // Its end is what the heir waits for now. The place is the heir's: whoever starts after that was killed must
+            // not find somebody there who lets nobody take over any more.
+            Ok(true) => {
+                drop(place);
+                loop {
+                    thread::park();
+                }
+            }
             Ok(false) => {}
             Err(error) => {
                 let _ = heir.send(&Word::Refused(error.to_string()), None);

@@ -24,7 +24,8 @@ pub trait Victims {
     fn settle(&self);
 }
 
-/// Goes through a track until `over`: each trouble at its time at the earliest, and then to its end. How many there were.
+/// Goes through a track until `over`: each trouble to its end, and a rest before the next, at least as long as it took
+/// until all were well again: a slow machine gets a longer one. How many there were.
 pub fn follow(
     track: &[Trouble],
     ledger: &Ledger,
@@ -32,8 +33,9 @@ pub fn follow(
     victims: &mut impl Victims,
 ) -> usize {
     let mut count = 0;
+    let mut took = Duration::ZERO;
     for trouble in track {
-        let at = ledger.begun + trouble.at;
+        let at = Instant::now() + trouble.after.max(took);
         while Instant::now() < at && !over() {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -44,8 +46,10 @@ pub fn follow(
         let number = ledger.befalls(trouble.act, harm);
         victims.befall(trouble.act);
         std::thread::sleep(trouble.lasts);
+        let mends = Instant::now();
         victims.mend(trouble.act);
         victims.settle();
+        took = mends.elapsed();
         ledger.is_over(number);
         count += 1;
     }

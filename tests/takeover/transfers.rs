@@ -171,3 +171,34 @@ async fn a_door_that_is_told_to_starts_the_process_that_takes_over_from_it() {
         std::net::TcpStream::connect(cluster.door.address).is_err()
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_started_after_an_heir_was_killed_can_be_taken_over_while_the_elder_still_works() {
+    let mut cluster = Cluster::start_with(Dialect::Harbor2, 1, patient, |_| {}).await;
+    let mut client = Raw::connect(&cluster.door, Protocol::Http1).await;
+    let digest = format!("sha256:{}", sha256(&vec![b'd'; 2 * HALF]));
+    let path = finish(&client.begin("library/take").await, &digest);
+    let (pipe, body) = Piped::new(2 * HALF as u64);
+    let push = tokio::spawn(async move { client.send(Method::PUT, &path, body).await });
+    soon("the first half", pipe.send(vec![b'd'; HALF].into()))
+        .await
+        .unwrap();
+    eventually("the node has the first half", raw::PATIENCE, || {
+        let entries = cluster.nodes[0].log().entries();
+        entries.iter().map(|entry| entry.body).sum::<u64>() >= HALF as u64
+    });
+    let mut elder = cluster.door.take_over();
+    cluster.door.crash();
+    cluster.door.start_again();
+    assert!(!cluster.door.said("no other process can take over"));
+    let mut second = cluster.door.take_over();
+    assert_eq!(second.wait(END).code(), Some(0));
+    soon("the second half", pipe.send(vec![b'd'; HALF].into()))
+        .await
+        .unwrap();
+    drop(pipe);
+    let answer = soon("the end", push).await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED, "{answer:?}");
+    drop(answer);
+    assert_eq!(elder.wait(END).code(), Some(0));
+}
