@@ -158,7 +158,8 @@ impl Framing {
     fn line(&mut self, bytes: &[u8]) -> Result<usize, usize> {
         let end = memchr::memchr(b'\n', bytes);
         let piece = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
-        if self.at == At::Start && piece.first().is_some_and(|first| *first != b'\r') {
+        let first = piece.first().filter(|_| self.line.length == 0);
+        if self.at == At::Start && first.is_some_and(|first| *first != b'\r') {
             self.at = At::Request;
         }
         if self.at == At::Request
@@ -183,6 +184,7 @@ impl Framing {
         let line = &self.line;
         let text = line.text();
         self.at = match self.at {
+            At::Start if !text.is_empty() => return Err(Flaw),
             At::Request => At::Field,
             At::Field if text.is_empty() => take(&mut self.head).body(),
             At::Field => {

@@ -60,6 +60,7 @@ fn a_line_that_ends_with_a_line_feed_alone_is_a_flaw() {
     assert_eq!(flaw("GET / HTTP/1.1\r\nHost: a\n\r\n"), Some(23));
     assert_eq!(flaw("GET / HTTP/1.1\r\nHost: a\r\n\n"), Some(25));
     assert_eq!(flaw("\nGET / HTTP/1.1\r\n\r\n"), Some(0));
+    assert_eq!(flaw("\rGET / HTTP/1.1\r\n\r\n"), Some(16));
 }
 
 #[test]
