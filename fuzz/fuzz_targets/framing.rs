@@ -45,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
     if whole != bytes {
         return;
     }
-    let all = |name: &str| {
+    let all = |name: &'static str| {
         request
             .headers
             .iter()
