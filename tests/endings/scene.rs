@@ -33,12 +33,11 @@ impl Scene {
             options.timing.body_stall = Duration::from_secs(60);
             options.timing.proxy_v2 = Duration::from_secs(900);
         };
-        // All goes to the node that is to die, as long as it lives; and it comes back faster than real ones do.
+        // All goes to the node that is to die, as long as it lives, and again when it is back.
         let door = |plan: &mut crate::support::door::Plan| {
             plan.nodes[0].1 = format!("http://{}", relay.address);
             plan.keys = vec!["weight = 1000".to_owned(), "weight = 1".to_owned()];
-            plan.more +=
-                "[outlier]\nbase = \"500ms\"\nmax = \"1s\"\n[timeouts]\nconnect = \"500ms\"\n";
+            plan.more += "[outlier]\nmax_percent = 0\n[timeouts]\nconnect = \"500ms\"\n";
         };
         let cluster = Cluster::start_with(Dialect::Harbor2, 2, node, door).await;
         let mut scene = Scene {

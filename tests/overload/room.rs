@@ -311,7 +311,8 @@ async fn who_keeps_a_failing_answer_does_not_wait_for_another_node() {
             Then::Next
         })
     };
-    let keys = "queue_wait = \"200ms\"\n[outlier]\nconsecutive = 100\n";
+    let keys =
+        "queue_wait = \"200ms\"\n[outlier]\nconsecutive = 100\n[timeouts]\nstall = \"60s\"\n";
     let door = door(&[&well, &failing], 8, keys);
     let mut held = pulls(&door, 2 * MOST).await;
     // One place is free, and it is at the node that fails.
