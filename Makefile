@@ -23,8 +23,9 @@ demo:
 
 # What measures time must not share the machine with other tests: it runs afterwards, one by one.
 ALONE := sticky::failover brownout:: overload::storm
-# The same for downloads by many clients at a time, which also drop packets, as only root can.
-STORM := resume::storm
+# The same for downloads by many clients at a time, which also drop packets, as only root can, and for the short form of
+# `make chaos`.
+STORM := resume::storm chaos::nothing
 # Virtual addresses are tried in network namespaces, which only root can make. They wait more than they work, and those
 # that measure let no other one measure.
 NAMESPACES := vip:: vip_lab::

@@ -26,7 +26,8 @@
 //! and path · *lease*: a chosen node plus one unit of its capacity · *snapshot*: what a request reads of the
 //! configuration, once · *affinity*: a reason to prefer a node · *drain*: take no new work, let running work finish ·
 //! *probe*, *outlier*: active and passive health evidence · *journal*: what was written while a peer could not get it ·
-//! *course*: the order in which nodes with data of their own are asked.
+//! *course*: the order in which nodes with data of their own are asked · *circuit*: requests that fail together, for which a
+//! node may be left out · *share*: requests that keep a part of a node's room.
 
 pub mod admin;
 pub mod app;

@@ -1,5 +1,6 @@
 //! What a request is, and what follows from that: who must be well to answer it, and whether it may be sent twice.
 
+use super::circuit::Circuit;
 use super::component::{Component, Components};
 
 /// What a request is, from its method and path.
@@ -55,8 +56,7 @@ pub enum Class {
     Other,
 }
 
-/// Traffic that fails and is measured together.
-#[repr(u8)]
+/// Traffic that is waited for, answered and made ready alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Everything that pushes and pulls need: `/v2/` and `/service/token`.
@@ -65,25 +65,6 @@ pub enum Lane {
     Api,
     /// The web interface and whatever is nothing else.
     Ui,
-}
-
-impl Lane {
-    /// Every lane.
-    pub const ALL: [Lane; 3] = [Lane::Registry, Lane::Api, Lane::Ui];
-
-    /// The place of this lane in [`Lane::ALL`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The lane's name in status and metrics.
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Lane::Registry => "registry",
-            Lane::Api => "api",
-            Lane::Ui => "ui",
-        }
-    }
 }
 
 /// Whether a request may be sent to another node after an attempt failed. A connection that could not be
@@ -177,25 +158,10 @@ impl Class {
 
     /// The lane this class travels in.
     pub const fn lane(self) -> Lane {
-        match self {
-            Class::Ping
-            | Class::Token
-            | Class::Catalog
-            | Class::Tags
-            | Class::Referrers
-            | Class::ManifestRead
-            | Class::ManifestWrite
-            | Class::ManifestDelete
-            | Class::BlobHead
-            | Class::BlobRead
-            | Class::BlobDelete
-            | Class::UploadStart
-            | Class::UploadChunk
-            | Class::UploadFinish
-            | Class::UploadStatus
-            | Class::UploadCancel => Lane::Registry,
-            Class::ApiRead | Class::ApiWrite | Class::Chart | Class::Internal => Lane::Api,
-            Class::UiSession | Class::UiAsset | Class::Other => Lane::Ui,
+        match self.circuit() {
+            Circuit::Pull | Circuit::Push | Circuit::Token => Lane::Registry,
+            Circuit::Api => Lane::Api,
+            Circuit::Ui => Lane::Ui,
         }
     }
 
@@ -280,9 +246,6 @@ mod tests {
     fn the_index_of_a_class_is_its_place_in_the_list() {
         for (place, class) in Class::ALL.into_iter().enumerate() {
             assert_eq!(class.index(), place);
-        }
-        for (place, lane) in Lane::ALL.into_iter().enumerate() {
-            assert_eq!(lane.index(), place);
         }
     }
 

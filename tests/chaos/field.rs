@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -29,6 +29,8 @@ const CABLE: &str = "40mbit";
 const BUFFERS: &str = "4096 65536 262144";
 /// What a trouble may take to be over, on a machine with much else to do.
 pub const SETTLES: Duration = Duration::from_secs(60);
+/// An address that stays for so long, two adverts and more, has stopped moving.
+const STAYS: Duration = Duration::from_millis(2500);
 
 pub fn vip() -> IpAddr {
     IpAddr::from([10, 77, 0, 100])
@@ -238,14 +240,28 @@ impl<'f, 'a> Stands<'f, 'a> {
         });
     }
 
-    /// Returns when exactly one door has the address, and it would serve.
+    /// Returns when exactly one door has the address, it would serve, and that has been so for [`STAYS`]: after a parting,
+    /// the address may go to and fro once.
     pub fn settles(&self) {
-        eventually("one door has the address and is ready", SETTLES, || {
+        let mut since = None;
+        eventually("one door has the address and keeps it", SETTLES, || {
             let holders = self.lab.holders(vip());
-            let [number] = holders[..] else { return false };
-            let doors = self.doors();
-            doors.well[number - 1] && doors.doors[number - 1].ask("GET", "/readyz").0 == 200
+            let holder = match holders[..] {
+                [number] if self.serves(number) => number,
+                _ => 0,
+            };
+            let (before, begun) = *since.get_or_insert((holder, Instant::now()));
+            if holder == 0 || holder != before {
+                since = None;
+                return false;
+            }
+            begun.elapsed() >= STAYS
         });
+    }
+
+    fn serves(&self, number: usize) -> bool {
+        let doors = self.doors();
+        doors.well[number - 1] && doors.doors[number - 1].ask("GET", "/readyz").0 == 200
     }
 }
 

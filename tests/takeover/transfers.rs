@@ -1,10 +1,13 @@
 //! What runs while one process takes over from another.
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode, header};
+use http::{Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::{END, patient};
 use crate::support::clients::image::sha256;
@@ -15,20 +18,44 @@ use crate::support::harbor::Dialect;
 
 const HALF: usize = 1 << 20;
 
+/// A push of which a node has the first half.
+struct Push {
+    pipe: mpsc::Sender<Bytes>,
+    sent: JoinHandle<Result<Response<Incoming>, hyper::Error>>,
+}
+
+impl Push {
+    async fn begin(cluster: &Cluster, protocol: Protocol) -> Self {
+        let mut client = Raw::connect(&cluster.door, protocol).await;
+        let digest = format!("sha256:{}", sha256(&vec![b'd'; 2 * HALF]));
+        let path = finish(&client.begin("library/take").await, &digest);
+        let (pipe, body) = Piped::new(2 * HALF as u64);
+        let sent = tokio::spawn(async move { client.send(Method::PUT, &path, body).await });
+        soon("the first half", pipe.send(vec![b'd'; HALF].into()))
+            .await
+            .unwrap();
+        eventually("a node has the first half", raw::PATIENCE, || {
+            let entries = cluster.nodes.iter().flat_map(|node| node.log().entries());
+            entries.map(|entry| entry.body).sum::<u64>() >= HALF as u64
+        });
+        Push { pipe, sent }
+    }
+
+    /// Sends the second half.
+    async fn end(self) -> Response<Incoming> {
+        soon("the second half", self.pipe.send(vec![b'd'; HALF].into()))
+            .await
+            .unwrap();
+        drop(self.pipe);
+        let answer = soon("the end", self.sent).await.unwrap().unwrap();
+        assert_eq!(answer.status(), StatusCode::CREATED, "{answer:?}");
+        answer
+    }
+}
+
 async fn a_push_goes_on(protocol: Protocol, takeovers: usize) {
     let mut cluster = Cluster::start_with(Dialect::Harbor2, 2, patient, |_| {}).await;
-    let mut client = Raw::connect(&cluster.door, protocol).await;
-    let digest = format!("sha256:{}", sha256(&vec![b'd'; 2 * HALF]));
-    let path = finish(&client.begin("library/take").await, &digest);
-    let (pipe, body) = Piped::new(2 * HALF as u64);
-    let push = tokio::spawn(async move { client.send(Method::PUT, &path, body).await });
-    soon("the first half", pipe.send(vec![b'd'; HALF].into()))
-        .await
-        .unwrap();
-    eventually("a node has the first half", raw::PATIENCE, || {
-        let entries = cluster.nodes.iter().flat_map(|node| node.log().entries());
-        entries.map(|entry| entry.body).sum::<u64>() >= HALF as u64
-    });
+    let push = Push::begin(&cluster, protocol).await;
     let mut elders = Vec::new();
     for _ in 0..takeovers {
         elders.push(cluster.door.take_over());
@@ -42,13 +69,8 @@ async fn a_push_goes_on(protocol: Protocol, takeovers: usize) {
             })
         });
     }
-    assert!(!push.is_finished());
-    soon("the second half", pipe.send(vec![b'd'; HALF].into()))
-        .await
-        .unwrap();
-    drop(pipe);
-    let answer = soon("the end", push).await.unwrap().unwrap();
-    assert_eq!(answer.status(), StatusCode::CREATED, "{answer:?}");
+    assert!(!push.sent.is_finished());
+    let answer = push.end().await;
     if protocol == Protocol::Http1 {
         assert_eq!(answer.headers()[header::CONNECTION], "close");
     }
@@ -175,30 +197,14 @@ async fn a_door_that_is_told_to_starts_the_process_that_takes_over_from_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_started_after_an_heir_was_killed_can_be_taken_over_while_the_elder_still_works() {
     let mut cluster = Cluster::start_with(Dialect::Harbor2, 1, patient, |_| {}).await;
-    let mut client = Raw::connect(&cluster.door, Protocol::Http1).await;
-    let digest = format!("sha256:{}", sha256(&vec![b'd'; 2 * HALF]));
-    let path = finish(&client.begin("library/take").await, &digest);
-    let (pipe, body) = Piped::new(2 * HALF as u64);
-    let push = tokio::spawn(async move { client.send(Method::PUT, &path, body).await });
-    soon("the first half", pipe.send(vec![b'd'; HALF].into()))
-        .await
-        .unwrap();
-    eventually("the node has the first half", raw::PATIENCE, || {
-        let entries = cluster.nodes[0].log().entries();
-        entries.iter().map(|entry| entry.body).sum::<u64>() >= HALF as u64
-    });
+    let push = Push::begin(&cluster, Protocol::Http1).await;
     let mut elder = cluster.door.take_over();
     cluster.door.crash();
     cluster.door.start_again();
     assert!(!cluster.door.said("no other process can take over"));
     let mut second = cluster.door.take_over();
     assert_eq!(second.wait(END).code(), Some(0));
-    soon("the second half", pipe.send(vec![b'd'; HALF].into()))
-        .await
-        .unwrap();
-    drop(pipe);
-    let answer = soon("the end", push).await.unwrap().unwrap();
-    assert_eq!(answer.status(), StatusCode::CREATED, "{answer:?}");
+    let answer = push.end().await;
     drop(answer);
     assert_eq!(elder.wait(END).code(), Some(0));
 }
