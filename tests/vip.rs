@@ -60,11 +60,15 @@ fn old(priority: u8) -> Instance {
 
 /// What a backup waits after the word that there is no master.
 fn skew(instance: &Instance) -> Duration {
-    let interval = match instance.version {
+    interval(instance) * (256 - u32::from(instance.priority)) / 256
+}
+
+/// From one advert to the next.
+fn interval(instance: &Instance) -> Duration {
+    match instance.version {
         3 => Duration::from_secs_f64(instance.advert_interval.parse().unwrap()),
         _ => Duration::from_secs(1),
-    };
-    interval * (256 - u32::from(instance.priority)) / 256
+    }
 }
 
 /// Two Seawalls of which host 1 has the better one and the address.

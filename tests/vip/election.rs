@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{fast, ip, old, skew};
+use super::{fast, interval, ip, old, skew};
 use crate::support::door::eventually;
 use crate::support::keepalived::Instance;
 use crate::support::netns::Lab;
@@ -160,7 +160,12 @@ fn a_master_that_is_stopped_resigns_and_its_peer_needs_its_skew_time_alone() {
             let took = gone.join().unwrap().elapsed();
             stopped.join().unwrap();
             eprintln!("{way:?}: {took:?}, skew time {:?}", skew(&worse));
-            assert!(took <= skew(&worse) + NOISE, "{way:?}: {took:?}");
+            // keepalived does not always get to say goodbye.
+            let silent = match way.kinds {
+                [Keepalived, _] => 3 * interval(&worse),
+                [Seawall, _] => Duration::ZERO,
+            };
+            assert!(took <= silent + skew(&worse) + NOISE, "{way:?}: {took:?}");
             assert_eq!(lab.holders(vip), [2]);
         });
     });

@@ -51,6 +51,8 @@ impl Site {
             directory,
             user: User::from_name(USER).unwrap().unwrap(),
         };
+        // Wherever the one under test is, the user need not get there.
+        fs::copy(env!("CARGO_BIN_EXE_seawall"), site.program()).unwrap();
         site.issue();
         site.write("");
         site
@@ -58,6 +60,10 @@ impl Site {
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    fn program(&self) -> PathBuf {
+        self.path("seawall")
     }
 
     fn file(&self) -> PathBuf {
@@ -94,9 +100,11 @@ impl Site {
     }
 
     fn start(&self, host: &Host, by: &[&str]) -> Process {
-        let mut command = host.command(by.first().unwrap_or(&env!("CARGO_BIN_EXE_seawall")));
+        let program = self.program();
+        let program = program.to_str().unwrap();
+        let mut command = host.command(by.first().unwrap_or(&program));
         if let Some((_, more)) = by.split_first() {
-            command.args(more).arg(env!("CARGO_BIN_EXE_seawall"));
+            command.args(more).arg(program);
         }
         let mut process = Process::from(command.args(["run", "-c"]).arg(self.file()));
         process.says("\"listening\"");
@@ -104,7 +112,7 @@ impl Site {
     }
 
     fn check(&self) -> (Option<i32>, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+        let mut command = Command::new(self.program());
         let command = command.args(["check", "-c"]).arg(self.file());
         let output = command.stdin(Stdio::null()).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
