@@ -102,7 +102,17 @@ async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-async fn recovers(balance: &str, brown_out: BrownOut, reason: &str) {
+const SLOW: BrownOut = BrownOut {
+    slower: Duration::from_secs(2),
+    failing: 0.0,
+};
+const FAILING: BrownOut = BrownOut {
+    slower: Duration::ZERO,
+    failing: 0.2,
+};
+
+/// `brown_outs` befall the last of three nodes, and those before it.
+async fn recovers(balance: &str, brown_outs: &[BrownOut], reason: &str) {
     let door = |plan: &mut Plan| {
         plan.cluster = format!("balance = \"{balance}\"\n");
         // Probes as patient as by default, and short terms.
@@ -126,9 +136,10 @@ async fn recovers(balance: &str, brown_out: BrownOut, reason: &str) {
     let normal = load.p99(began, NORMAL);
 
     let fault = Instant::now();
-    nodes[2].brown_out(brown_out);
+    let unwell = || nodes.iter().rev().zip(brown_outs);
+    unwell().for_each(|(node, brown_out)| node.brown_out(*brown_out));
     pass(UNWELL).await;
-    nodes[2].brown_out(BrownOut::default());
+    unwell().for_each(|(node, _)| node.brown_out(BrownOut::default()));
     let healed = Instant::now();
     let good = normal.max(GOOD) * 2;
     let steps = (0..).map(|step| Duration::from_millis(100) * step);
@@ -170,19 +181,17 @@ async fn recovers(balance: &str, brown_out: BrownOut, reason: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_slowed_to_two_seconds_is_left_out_until_it_is_well() {
-    let slow = BrownOut {
-        slower: Duration::from_secs(2),
-        failing: 0.0,
-    };
     // The balance that spares a slow node least.
-    recovers("round-robin", slow, "slow").await;
+    recovers("round-robin", &[SLOW], "slow").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_fails_a_fifth_is_left_out_until_it_is_well() {
-    let failing = BrownOut {
-        slower: Duration::ZERO,
-        failing: 0.2,
-    };
-    recovers("two-choices", failing, "failure_rate").await;
+    recovers("two-choices", &[FAILING], "failure_rate").await;
+}
+
+/// Only one of three may be left out: it is the one whose fault nobody else can make good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_node_is_left_out_beside_one_that_fails_a_fifth() {
+    recovers("round-robin", &[SLOW, FAILING], "slow beside failing").await;
 }
