@@ -14,7 +14,7 @@ help:
 	@echo 'make check    format, lints, and (with cargo-deny) licences and advisories'
 	@echo 'make fuzz     every parser of foreign bytes, tried with what nobody thought of, for SECONDS=60 each'
 	@echo 'make sbom     what the program is made of: target/seawall.cdx.json'
-	@echo 'make build    the program, optimised: target/release/seawall'
+	@echo 'make build    the program, optimised: target/release/seawall; the same bytes wherever it is built'
 
 # Run without a shell in between, so that a signal to make reaches the demo.
 demo: export ONCE := $(ONCE)
@@ -69,6 +69,8 @@ build: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/seawall --remap-path-p
 build: export CFLAGS += -ffile-prefix-map=$(CURDIR)=/seawall -ffile-prefix-map=$(HOME)/.cargo=/cargo
 build:
 	cargo build --locked --release
+	@if command -v cargo-cyclonedx >/dev/null; then $(MAKE) --no-print-directory sbom; \
+	else echo 'LEFT OUT, since cargo-cyclonedx is not installed: target/seawall.cdx.json, what it is made of'; fi
 
 ADVISORIES := https://github.com/RustSec/advisory-db
 check:
@@ -95,6 +97,10 @@ fuzz:
 			-max_total_time=$(SECONDS) -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 
+# Without a path of this machine, and with the time of the last commit: who builds the same gets the same.
+sbom: export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null)
 sbom:
 	@command -v cargo-cyclonedx >/dev/null || { echo 'needs: cargo install --locked cargo-cyclonedx'; exit 1; }
-	cargo cyclonedx --format json --describe binaries
+	cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries
+	@mkdir -p target && sed 's|file://$(CURDIR)|file:///seawall|g' seawall_bin.cdx.json >target/seawall.cdx.json && rm seawall_bin.cdx.json
+	@echo 'target/seawall.cdx.json'
