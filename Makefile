@@ -29,18 +29,26 @@ STORM := resume::storm chaos::nothing
 # Virtual addresses are tried in network namespaces, which only root can make. They wait more than they work, and those
 # that measure let no other one measure.
 NAMESPACES := vip:: vip_lab::
+# The unit is tried on a machine in a namespace, whose systemd wants control groups.
+UNIT := systemd::booted::
+GROUPS := $(wildcard /sys/fs/cgroup/systemd /sys/fs/cgroup/cgroup.controllers)
 # Most tests wait half of their time.
 HANDS := $(shell expr $$(nproc) + 1)
 
 test: tools
 	cargo test --locked --lib --bins --examples
-	cargo test --locked --test seawall -- $(ALONE:%=--skip=%) $(STORM:%=--skip=%) $(NAMESPACES:%=--skip=%) --test-threads $(HANDS)
+	cargo test --locked --test seawall -- $(ALONE:%=--skip=%) $(STORM:%=--skip=%) $(NAMESPACES:%=--skip=%) --skip=$(UNIT) --test-threads $(HANDS)
 	cargo test --locked --test seawall -- $(ALONE) --test-threads 1
 ifeq ($(shell id -u),0)
 	cargo test --locked --test seawall -- $(STORM) --test-threads 1
 	cargo test --locked --test seawall -- $(NAMESPACES) --test-threads 4
+ifneq ($(GROUPS),)
+	cargo test --locked --test seawall -- $(UNIT)
 else
-	@echo 'LEFT OUT, since this is not root: the tests of virtual addresses and of storms ($(NAMESPACES) $(STORM))'
+	@echo 'LEFT OUT, since this machine has no control groups: the tests of the unit ($(UNIT))'
+endif
+else
+	@echo 'LEFT OUT, since this is not root: the tests of virtual addresses, of storms and of the unit ($(NAMESPACES) $(STORM) $(UNIT))'
 endif
 
 # What `make test` plays a part of.

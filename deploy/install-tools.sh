@@ -29,6 +29,7 @@ ping               iputils-ping     asks who answers there
 tcpdump            tcpdump          judges what Seawall sends
 nginx              nginx            a node that asks for a certificate
 systemd-socket-activate systemd     hands sockets to Seawall as systemd does
+systemd-nspawn     systemd-container a machine on which the unit is tried
 haproxy            haproxy          reads what Seawall sends to nodes
 nginx              nginx            reads what Seawall sends to nodes
 /etc/ssl/certs/ca-certificates.crt ca-certificates the authorities that this machine trusts

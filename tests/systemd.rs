@@ -1,5 +1,7 @@
 //! What systemd hears of a door that it started with `Type=notify` and a watchdog.
 
+mod booted;
+
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

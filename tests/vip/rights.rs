@@ -1,6 +1,5 @@
 //! What a door that root or a service manager started may still do, thread by thread.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,13 +15,11 @@ use super::vip;
 use crate::support::certs::Authority;
 use crate::support::door::{Process, eventually};
 use crate::support::netns::{Host, INTERFACE, Lab};
+use crate::support::rights::{ADDRESSES, LISTEN, Status, assert_lowered};
 
 const SOON: Duration = Duration::from_secs(30);
 /// A user that every Debian has; no file here is its own unless it is given to it.
 const USER: &str = "daemon";
-/// `CAP_NET_BIND_SERVICE`, and `CAP_NET_ADMIN` with `CAP_NET_RAW`, as bits (linux/capability.h).
-const LISTEN: u64 = 1 << 10;
-const ADDRESSES: u64 = 1 << 12 | 1 << 13;
 /// What the unit grants, by a program that needs no systemd.
 const UNIT: [&str; 8] = [
     "setpriv",
@@ -60,6 +57,10 @@ impl Site {
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    fn owner(&self) -> [String; 2] {
+        [self.user.uid.to_string(), self.user.gid.to_string()]
     }
 
     fn program(&self) -> PathBuf {
@@ -120,85 +121,6 @@ impl Site {
     }
 }
 
-/// `/proc/PID/status` of a thread.
-struct Status(BTreeMap<String, String>);
-
-impl Status {
-    fn of_all(process: u32) -> Vec<Status> {
-        let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-        let status = |thread: PathBuf| fs::read_to_string(thread.join("status")).ok();
-        let texts = threads.filter_map(|thread| status(thread.unwrap().path()));
-        texts.map(|text| Status::read(&text)).collect()
-    }
-
-    fn read(text: &str) -> Status {
-        let lines = text.lines().filter_map(|line| line.split_once(':'));
-        Status(
-            lines
-                .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
-                .collect(),
-        )
-    }
-
-    fn name(&self) -> &str {
-        &self.0["Name"]
-    }
-
-    fn bits(&self, key: &str) -> u64 {
-        u64::from_str_radix(&self.0[key], 16).unwrap()
-    }
-
-    fn rights(&self) -> [u64; 4] {
-        ["CapEff", "CapPrm", "CapInh", "CapAmb"].map(|key| self.bits(key))
-    }
-}
-
-/// Every thread of the process is the user's, and has the rights that it needs.
-fn assert_lowered(process: u32, user: &User) {
-    let threads = Status::of_all(process);
-    let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
-    let four = |id: &str| [id; 4].join("\t");
-    let mut seen = BTreeMap::new();
-    for thread in &threads {
-        let name = thread.name();
-        assert_eq!(thread.0["Uid"], four(&uid), "{name}");
-        assert_eq!(thread.0["Gid"], four(&gid), "{name}");
-        assert_eq!(thread.0["NoNewPrivs"], "1", "{name}");
-        let rights = thread.rights();
-        let kind = match name {
-            "seawall-vip" => {
-                assert_eq!(rights, [ADDRESSES, ADDRESSES, 0, 0], "{name}");
-                "vip"
-            }
-            "seawall-keeper" => {
-                let all = LISTEN | ADDRESSES;
-                assert_eq!(rights, [0, all, all, all], "{name}");
-                "keeper"
-            }
-            data if data.starts_with("seawall-data") => {
-                assert_eq!(rights, [0; 4], "{name}");
-                "data"
-            }
-            _ => {
-                let [effective, permitted, inheritable, ambient] = rights;
-                assert_eq!((effective | permitted) & !LISTEN, 0, "{name}");
-                assert_eq!((inheritable, ambient), (0, 0), "{name}");
-                "other"
-            }
-        };
-        *seen.entry(kind).or_insert(0) += 1;
-    }
-    assert_eq!((seen["vip"], seen["keeper"]), (1, 1), "{seen:?}");
-    assert!(seen["data"] >= 1 && seen["other"] >= 1, "{seen:?}");
-    let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
-    let core = limits.lines().find(|line| line.starts_with("Max core"));
-    let core: Vec<&str> = core.unwrap().split_whitespace().skip(4).take(2).collect();
-    assert_eq!(core, ["0", "0"], "core dumps");
-    // Nobody but root may look into a process that leaves no dumps.
-    let owner = fs::metadata(format!("/proc/{process}/mem")).unwrap();
-    assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), 0);
-}
-
 fn has_address(lab: &Lab) {
     eventually("it has the address", SOON, || lab.holders(vip()) == [1]);
 }
@@ -209,7 +131,7 @@ fn a_door_that_root_started_is_its_user_with_rights_by_thread() {
     let site = Site::new();
     let process = site.start(lab.host(1), &[]);
     has_address(&lab);
-    assert_lowered(process.pid(), &site.user);
+    assert_lowered(process.pid(), &site.owner());
 }
 
 #[test]
@@ -220,7 +142,7 @@ fn a_door_with_the_rights_of_the_unit_parts_them_among_its_threads() {
     chown(&site.path("state"), Some(site.user.uid), None).unwrap();
     let process = site.start(lab.host(1), &UNIT);
     has_address(&lab);
-    assert_lowered(process.pid(), &site.user);
+    assert_lowered(process.pid(), &site.owner());
     for thread in Status::of_all(process.pid()) {
         assert_eq!(thread.bits("CapBnd"), LISTEN | ADDRESSES);
     }
@@ -237,7 +159,7 @@ fn a_reload_reads_a_key_of_the_user_and_listens_below_1024() {
     process.says("configuration reloaded");
     let listens = lab.host(1).run(&["ss", "-Htln", "sport = :80"]);
     assert!(listens.contains(":80"), "{listens}");
-    assert_lowered(process.pid(), &site.user);
+    assert_lowered(process.pid(), &site.owner());
 }
 
 #[test]
@@ -254,7 +176,7 @@ fn the_next_process_that_it_starts_has_the_same_rights() {
         .find(|line| line.contains("another process took over"));
     let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
     let heir = u32::try_from(line["process"].as_u64().unwrap()).unwrap();
-    assert_lowered(heir, &site.user);
+    assert_lowered(heir, &site.owner());
     has_address(&lab);
     let heir = nix::unistd::Pid::from_raw(heir.cast_signed());
     nix::sys::signal::kill(heir, Signal::SIGKILL).unwrap();
